@@ -1,0 +1,84 @@
+"""The library's errors.
+
+    EnxutoError
+    ├── BadInput           the model, the data or the request is at fault (a finding)
+    │   └── NotApplicable  a technique cannot do its work on this model
+    ├── OutOfCapacity      the machine ran out: memory, disk, time
+    ├── StepCrashed        a step's process died or misbehaved
+    └── Interrupted        told to stop; nothing is wrong
+
+Each carries a stable ``code``, a ``detail`` that says what was wrong and where, and a ``hint`` that says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from enxuto.schema import Value
+
+Fault = Literal["user", "capacity", "internal"]
+"""Who can mend it: the user (model, data or request), the machine's operator, or the developers."""
+
+
+class Finding(Value):
+    """What was wrong with an input or a step, as data."""
+
+    code: str
+    """Stable, snake_case; one documentation page each under ``/problems/{code}``."""
+    detail: str
+    """What was wrong and where."""
+    hint: str = ""
+    """What to do about it."""
+    fault: Fault = "user"
+
+
+class EnxutoError(Exception):
+    """Base of all errors raised on purpose."""
+
+    fault: ClassVar[Fault] = "internal"
+    default_code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, *, code: str | None = None, hint: str = "") -> None:
+        super().__init__(detail)
+        self.code = code or self.default_code
+        self.detail = detail
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.hint}".strip()
+
+    @property
+    def finding(self) -> Finding:
+        return Finding(code=self.code, detail=self.detail, hint=self.hint, fault=self.fault)
+
+
+class BadInput(EnxutoError):
+    """The model, the data or the request is at fault."""
+
+    fault: ClassVar[Fault] = "user"
+    default_code = "bad_input"
+
+
+class NotApplicable(BadInput):
+    """A technique cannot do its work on this model; the reason is the detail."""
+
+    default_code = "not_applicable"
+
+
+class OutOfCapacity(EnxutoError):
+    """Memory, disk or time ran out."""
+
+    fault: ClassVar[Fault] = "capacity"
+    default_code = "out_of_capacity"
+
+
+class StepCrashed(EnxutoError):
+    """A step's process died, or left something that does not validate."""
+
+    default_code = "step_crashed"
+
+
+class Interrupted(EnxutoError):
+    """Told to stop: a cancel, a deadline, a lost lease, a shutdown."""
+
+    default_code = "interrupted"

@@ -1,0 +1,1 @@
+"""Runs steps, each in a process of its own inside the sandbox."""

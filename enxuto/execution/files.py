@@ -1,0 +1,56 @@
+"""Where steps' files lie: bytes under their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from enxuto.schema import Digest
+
+
+class Files(Protocol):
+    """Bytes under their SHA-256."""
+
+    def path(self, digest: Digest) -> Path:
+        """A local file with these bytes, to be read and never written. Raises KeyError where there are none."""
+        ...
+
+    def add(self, path: Path) -> Digest:
+        """Take a copy of a regular file's bytes. Atomic: a reader sees all of them or nothing."""
+        ...
+
+
+class FolderFiles:
+    """Files in one folder, for the library; the service has its blob store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, digest: Digest) -> Path:
+        path = self._folder / digest
+        if not path.is_file():
+            raise KeyError(digest)
+        return path
+
+    def add(self, path: Path) -> Digest:
+        sha256 = hashlib.sha256()
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".incoming-")
+        try:
+            with os.fdopen(descriptor, "wb") as target, path.open("rb") as source:
+                while chunk := source.read(1 << 20):
+                    sha256.update(chunk)
+                    target.write(chunk)
+            digest = sha256.hexdigest()
+            Path(temporary).replace(self._folder / digest)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return digest
+
+    def discard(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,22 @@
+"""A recipe: an ordered list of techniques with their parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from enxuto.techniques import AnyTechnique
+
+Recipe = Annotated[list[AnyTechnique], Field(min_length=1, max_length=16)]
+
+
+def recipe_name(recipe: list[AnyTechnique]) -> str:
+    """How a recipe is called in tables: ``magnitude_pruning(ratio=0.5) → static_int8``."""
+    return " → ".join(_technique_name(technique) for technique in recipe) or "original"
+
+
+def _technique_name(technique: AnyTechnique) -> str:
+    given = technique.model_dump(exclude_defaults=True, exclude={"kind"})
+    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
+    return f"{technique.kind}({arguments})" if arguments else technique.kind

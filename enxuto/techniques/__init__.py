@@ -1,0 +1,22 @@
+"""The techniques, one file each. The union below is the registry; there is no second list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from enxuto.techniques.base import Batches, Context, Technique, Work
+from enxuto.techniques.dynamic_int8 import DynamicInt8
+from enxuto.techniques.graph_optimization import GraphOptimization
+from enxuto.techniques.half_weights import HalfWeights
+from enxuto.techniques.magnitude_pruning import MagnitudePruning
+from enxuto.techniques.static_int8 import StaticInt8
+from enxuto.techniques.weight_only import WeightOnly
+
+AnyTechnique = Annotated[
+    GraphOptimization | HalfWeights | DynamicInt8 | StaticInt8 | WeightOnly | MagnitudePruning,
+    Field(discriminator="kind"),
+]
+
+__all__ = ["AnyTechnique", "Batches", "Context", "Technique", "Work"]

@@ -1,0 +1,25 @@
+"""The conditions a number holds for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from enxuto.schema import Value
+
+RuntimeName = Literal["onnxruntime"]
+"""The runtimes that a model can be run by."""
+
+
+class Workload(Value):
+    """Batch size, threads and symbolic dimensions under which a model is run and measured."""
+
+    batch_size: int = Field(1, ge=1, le=65536)
+    """Samples in one call. A model with a fixed batch axis is taken as it is."""
+    threads: int = Field(1, ge=1, le=1024)
+    """Threads inside one operator."""
+    dims: dict[str, Annotated[int, Field(ge=1, le=1 << 20)]] = Field(default_factory=dict, max_length=64)
+    """Sizes of symbolic dimensions that the data does not settle, by name."""
+    runtimes: list[RuntimeName] = Field(default=["onnxruntime"], min_length=1, max_length=8)
+    """Runtimes allowed."""
