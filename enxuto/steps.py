@@ -208,6 +208,29 @@ class LatencyLoad(Value):
     """``.npz`` with every call's wall time in nanoseconds (int64), one array a subject, named by its position."""
 
 
+class SummarizeLatency(Value):
+    """Pool the raw call times of several loads and derive percentiles, as far as their number carries them."""
+
+    kind: Literal["summarize_latency"] = "summarize_latency"
+    calls: list[Digest] = Field(min_length=1)
+    """``calls.npz`` of each load; the subjects stand in the same order in all of them."""
+
+
+class Percentiles(Value):
+    """Wall time of one subject's calls, pooled over loads."""
+
+    calls: int
+    p50_ms: float
+    p95_ms: float | None
+    """Null below 200 calls."""
+    p99_ms: float | None
+    """Null below 1,000 calls."""
+
+
+class LatencySummary(Value):
+    subjects: list[Percentiles]
+
+
 class MeasureMemory(Value):
     """Peak resident memory of a fresh process that loads one model and runs it."""
 
@@ -239,10 +262,19 @@ class Rendered(Value):
 
 
 Step = Annotated[
-    InspectModel | InspectDataset | ApplyRecipe | EvaluateModel | MeasureLatency | MeasureMemory | RenderReport,
+    InspectModel
+    | InspectDataset
+    | ApplyRecipe
+    | EvaluateModel
+    | MeasureLatency
+    | SummarizeLatency
+    | MeasureMemory
+    | RenderReport,
     Field(discriminator="kind"),
 ]
-Result = ModelInspection | DatasetInspection | Applied | Evaluation | LatencyLoad | MemoryUse | Rendered
+Result = (
+    ModelInspection | DatasetInspection | Applied | Evaluation | LatencyLoad | LatencySummary | MemoryUse | Rendered
+)
 
 RESULTS: dict[str, type[Value]] = {
     "inspect_model": ModelInspection,
@@ -250,6 +282,7 @@ RESULTS: dict[str, type[Value]] = {
     "apply_recipe": Applied,
     "evaluate_model": Evaluation,
     "measure_latency": LatencyLoad,
+    "summarize_latency": LatencySummary,
     "measure_memory": MemoryUse,
     "render_report": Rendered,
 }
