@@ -35,7 +35,7 @@ class Record(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime(), Document: JSON, int: BigInteger}
+    type_annotation_map = {datetime: UtcDateTime(), Document: JSON(none_as_null=True), int: BigInteger}
 
 
 class TenantRecord(Record):
@@ -180,3 +180,17 @@ class StepRecord(Record):
     kind: Mapped[str] = mapped_column(String(32))
     outcome: Mapped[Document]
     at: Mapped[datetime]
+
+
+class WorkerRecord(Record):
+    """A worker and the machine it runs on, as it reported itself; forgotten some time after it fell silent."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(120), primary_key=True)
+    """As in ``JobRecord.worker``."""
+    target: Mapped[str] = mapped_column(String(80))
+    """Name of the kind of machine it measures on."""
+    machine: Mapped[Document]
+    """``enxuto.machine.Machine``."""
+    seen_at: Mapped[datetime]

@@ -1,0 +1,102 @@
+"""Every setting of the service: one object, read from environment variables ``ENXUTO_*``.
+
+The docstring under a field is its documentation; ``docs/settings.md`` is written from it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MiB = 1 << 20
+GiB = 1 << 30
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="ENXUTO_", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    data_dir: Path = Path("enxuto-data")
+    """Folder that holds everything the service keeps: the database (unless it is elsewhere) and the blobs."""
+    database_url: str | None = None
+    """SQLAlchemy URL of the database, such as `postgresql+psycopg://user:password@host/enxuto`. By default an SQLite
+    file in the data folder."""
+    redis_url: str | None = None
+    """URL of the Redis that carries the bell, such as `redis://host:6379/0`. `enxuto up` starts one of its own where
+    this is not given; without any, workers find jobs by looking at the database at intervals."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but a loopback address needs `ENXUTO_OPERATOR_KEY`."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    uds: Path | None = None
+    """Path of a Unix socket to listen on, instead of host and port."""
+    operator_key: SecretStr | None = None
+    """Key that every call must bring as `Authorization: Bearer enx_…`; `enx_` and at least 16 characters more. Without
+    one the service is open to the local user and listens on loopback only."""
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[], validate_default=True)
+    """Host names, separated by commas, that calls may be addressed to, beside those of the loopback interface. Where a
+    key is set and this is empty, every name is taken."""
+
+    max_upload_bytes: int = Field(8 * GiB, ge=1)
+    """Largest model or dataset that is taken, in bytes."""
+    max_body_bytes: int = Field(MiB, ge=1024)
+    """Largest JSON body that is taken, in bytes."""
+    max_wait_s: float = Field(60.0, ge=0, le=600)
+    """Longest wait that `Prefer: wait=…` is granted, in seconds."""
+    max_queued_jobs: int = Field(1000, ge=1)
+    """How many jobs of one tenant may wait at a time; one more is answered 429."""
+
+    step_memory_mb: int = Field(4096, ge=512)
+    """Memory that the process of one step may take, in megabytes (10^6 bytes)."""
+    step_time_s: float = Field(1800.0, gt=0)
+    """Time that one step may take, in seconds."""
+    step_disk_mb: int = Field(8192, ge=1)
+    """Size of the largest file that a step may write, in megabytes (10^6 bytes)."""
+    lease_s: float = Field(30.0, gt=0)
+    """Seconds without a heartbeat after which a worker counts as dead and its job is given to another."""
+    max_attempts: int = Field(3, ge=1, le=100)
+    """How many workers may take up a job before it counts as failed: a job that kills its worker must not go on for
+    ever."""
+    sweep_s: float = Field(5.0, gt=0)
+    """Seconds between two rounds of the sweep."""
+    blob_grace_s: float = Field(3600.0, ge=0)
+    """Seconds that bytes are kept after nobody needs them any more."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged: debug, info, warning or error."""
+    shutdown_grace_s: float = Field(10.0, ge=0)
+    """Seconds that calls in progress are given to end when the service is told to stop."""
+
+    @property
+    def database(self) -> str:
+        """URL of the database, the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'enxuto.sqlite3'}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.uds is not None or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is of the loopback interface."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
