@@ -131,7 +131,9 @@ class Fidelity(Value):
     """Signal-to-quantization-noise ratio in decibels; null where the outputs are the same to the bit."""
     cosine: float
     agreement: float | None
-    """Share of equal argmax; null for outputs without class scores."""
+    """Share of equal argmax in the judged output; null for outputs without class scores."""
+    nonfinite: int = 0
+    """Output elements that are NaN or infinite where the baseline's are not; the other figures take them for zero."""
 
 
 class Evaluation(Value):
@@ -191,13 +193,13 @@ class Timing(Value):
 
 
 class HostNoise(Value):
-    """What else went on while a step measured."""
+    """What else went on while a step measured; null where the kernel does not say."""
 
-    load_1m: float
-    steal_share: float
+    load_1m: float | None
+    steal_share: float | None
     """Share of time that the hypervisor took, 0 to 1."""
     pressure_share: float | None
-    """Share of time in which some task waited for a processor (PSI); null where the kernel does not say."""
+    """Share of time in which some task waited for a processor (PSI)."""
 
 
 class LatencyLoad(Value):
@@ -246,7 +248,7 @@ class MemoryUse(Value):
     peak_bytes: int
     """Highest resident set of the whole process."""
     runtime_bytes: int
-    """Resident set just before the model was loaded: interpreter, libraries, inputs."""
+    """Resident set just before the model was loaded: interpreter and libraries."""
 
 
 class RenderReport(Value):
