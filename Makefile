@@ -15,7 +15,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 8 --dist
 
 .PHONY: help
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED)  ## Make .venv with everything in it
@@ -59,6 +59,14 @@ format: install  ## Format the code and mend what ruff can mend
 generate: install  ## Write the generated files anew: openapi/openapi.json, docs/techniques.md
 	$(BIN)/python -m app.openapi
 	$(BIN)/python scripts/techniques_page.py
+
+.PHONY: lock
+lock: install  ## Resolve the newest packages that fit into constraints.txt (then run everything)
+	rm -rf build/lock
+	$(BIN)/python -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check --upgrade 'setuptools>=80' '.[dev,browser]'
+	{ head -n 1 constraints.txt; build/lock/bin/pip freeze --all --exclude enxuto --exclude pip | sort -f; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
 
 .PHONY: demo
 demo: install  ## Optimize a real network over HTTP; results in demo-output/

@@ -96,8 +96,11 @@ def export(model: nn.Module, path: Path) -> None:
         output_names=["scores"],
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
-    assert program is not None
+    if program is None:
+        raise RuntimeError("the exporter returned no program")
     ClearMetadataAndDocStringPass()(program.model)
+    for value in (*program.model.graph.inputs, *program.model.graph.outputs):
+        value.metadata_props.clear()
     ir.save(program.model, path)
 
 
