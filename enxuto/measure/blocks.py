@@ -1,0 +1,68 @@
+"""Times calls in blocks: the innermost loop of every measurement, so that nothing but the call is in it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LEAST_CALLS = 3
+_MOST_CALLS = 100_000
+_STABLE_SHARE = 0.03
+_STABLE_WINDOWS = 3
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some calls of one model, one after the other."""
+
+    wall_ns: array[int]
+    """Of each call."""
+    cpu_ns: int
+    """Of the whole process, all calls together."""
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.wall_ns) / 1e6
+
+    @property
+    def cpu_ms(self) -> float:
+        """A call."""
+        return self.cpu_ns / len(self.wall_ns) / 1e6
+
+
+def time_block(call: Callable[[], object], calls: int) -> Block:
+    """Time this many calls, after one that is not timed: what ran before may have taken the caches."""
+    wall = array("q", bytes(8 * calls))
+    clock = time.perf_counter_ns
+    call()
+    cpu = time.process_time_ns()
+    for position in range(calls):
+        begun = clock()
+        call()
+        wall[position] = clock() - begun
+    return Block(wall, max(time.process_time_ns() - cpu, 1))  # some kernels' clocks do not tick within a short block
+
+
+def warm_up(call: Callable[[], object], block_ms: float, most_s: float) -> int:
+    """Call until the time of a call stands still or ``most_s`` are spent; return how many calls fill a block.
+
+    It stands still when the medians of three windows in a row lie within 3 % of each other.
+    """
+    until = time.perf_counter() + most_s
+    call()  # the first one allocates and tells nothing of the others
+    medians = [time_block(call, 1).median_ms]
+    while time.perf_counter() < until and not _stable(medians):
+        medians.append(time_block(call, calls_in(block_ms / 2, medians[-1])).median_ms)
+    return calls_in(block_ms, min(medians[-_STABLE_WINDOWS:]))
+
+
+def calls_in(block_ms: float, call_ms: float) -> int:
+    return max(LEAST_CALLS, min(_MOST_CALLS, round(block_ms / max(call_ms, 1e-6))))
+
+
+def _stable(medians: list[float]) -> bool:
+    last = medians[-_STABLE_WINDOWS:]
+    return len(medians) > _STABLE_WINDOWS and max(last) <= min(last) * (1 + _STABLE_SHARE)
