@@ -112,6 +112,7 @@ class JobRecord(Record):
     __table_args__ = (
         Index("ix_jobs_tenant_id", "tenant", "id"),
         Index("ix_jobs_queue", "state", "lane", "priority", "id"),
+        Index("ix_jobs_tenant_lane_started_at", "tenant", "lane", "started_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -1,0 +1,114 @@
+"""How a job ends: everything that it leaves, in one transaction that checks the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from app.core import jobs
+from app.core.database import utc_now
+from app.core.leases import Lease, LeaseLost, add_uses, held
+from app.core.records import BlobUse, DatasetRecord, Document, JobRecord, ModelRecord
+from enxuto.errors import Finding
+from enxuto.schema import Digest
+from enxuto.signature import DatasetInspection, ModelInspection
+
+
+@dataclass(frozen=True)
+class Output:
+    """A model that the job made and that is kept."""
+
+    id: str
+    name: str
+    sha256: Digest
+    size_bytes: int
+    inspection: ModelInspection
+    lineage: Document
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What an inspection found: the subject becomes ready."""
+
+    inspection: ModelInspection | DatasetInspection
+    arrays: Mapping[str, Digest]
+    """Of a dataset: digest of each array's ``.npy`` by its file name."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Everything that a job leaves, written in one transaction."""
+
+    state: Literal["succeeded", "failed", "cancelled"]
+    result: Document | None = None
+    finding: Finding | None = None
+    """What was wrong, of a failed job or of a rejected upload."""
+    report: Digest | None = None
+    report_html: Digest | None = None
+    raw: frozenset[Digest] = frozenset()
+    """Blobs kept beside the report."""
+    outputs: Sequence[Output] = ()
+    inspected: Inspected | None = None
+
+
+def finish(session: Session, lease: Lease, ending: Ending) -> None:
+    """End the job with all that it leaves, or raise LeaseLost and leave nothing."""
+    finding = ending.finding
+    values: dict[str, Any] = {"result": ending.result, "error": jobs.error_document(finding) if finding else None}
+    values |= {"report": ending.report, "report_html": ending.report_html, "phase": ending.state, "message": ""}
+    if ending.state == "succeeded":
+        values["fraction"] = 1.0
+    if not jobs.move(session, lease.job, ending.state, held(lease), **values):
+        raise LeaseLost(f"The lease of job {lease.job} is gone; another attempt ends it.")
+    session.execute(delete(BlobUse).where(BlobUse.owner == lease.job))
+    kept = {ending.report, ending.report_html, *ending.raw} - {None}
+    add_uses(session, lease.job, [digest for digest in kept if digest])
+    for output in ending.outputs:
+        _add_output(session, lease, output)
+    _settle(session, lease, ending)
+
+
+def _add_output(session: Session, lease: Lease, output: Output) -> None:
+    now = utc_now()
+    session.add(
+        ModelRecord(
+            id=output.id,
+            tenant=lease.tenant,
+            name=output.name,
+            sha256=output.sha256,
+            size_bytes=output.size_bytes,
+            state="ready",
+            inspection=output.inspection.model_dump(mode="json", by_alias=True),
+            finding=None,
+            created_at=now,
+            updated_at=now,
+            job=lease.job,
+            lineage=output.lineage,
+        )
+    )
+    session.flush()
+    add_uses(session, output.id, [output.sha256])
+
+
+def _settle(session: Session, lease: Lease, ending: Ending) -> None:
+    """Of an inspection: make its model or dataset ready, or reject it with the finding."""
+    found = ending.inspected
+    if found is None:
+        record = session.get_one(JobRecord, lease.job, populate_existing=True)
+        jobs.settle_subject(session, record, ending.finding or jobs.CANCELLED)
+        return
+    document = found.inspection.model_dump(mode="json", by_alias=True)
+    values: dict[str, Any] = {"state": "ready", "inspection": document, "updated_at": utc_now()}
+    if isinstance(found.inspection, ModelInspection):
+        ready = update(ModelRecord).where(ModelRecord.id == lease.subject).values(values).returning(ModelRecord.id)
+    else:
+        values["arrays"] = dict(found.arrays)
+        ready = (
+            update(DatasetRecord).where(DatasetRecord.id == lease.subject).values(values).returning(DatasetRecord.id)
+        )
+    if session.scalar(ready) is not None:  # it may have been deleted in the meantime
+        add_uses(session, lease.subject, list(found.arrays.values()))
