@@ -19,4 +19,16 @@ AnyTechnique = Annotated[
     Field(discriminator="kind"),
 ]
 
-__all__ = ["AnyTechnique", "Batches", "Context", "Technique", "Work"]
+__all__ = [
+    "AnyTechnique",
+    "Batches",
+    "Context",
+    "DynamicInt8",
+    "GraphOptimization",
+    "HalfWeights",
+    "MagnitudePruning",
+    "StaticInt8",
+    "Technique",
+    "WeightOnly",
+    "Work",
+]

@@ -1,0 +1,60 @@
+"""Small edits that every method needs: names that are free, new weights, nodes in front."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import onnx_ir as ir
+
+
+class Editor:
+    """Adds to one graph of a normalized model, without ever taking a name twice."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self._taken = _names(graph)
+
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or ``wanted_2``, ``wanted_3``, … where it is taken."""
+        name = wanted
+        for number in count(2):
+            if name not in self._taken:
+                break
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+    def weight(self, name: str, array: np.ndarray, dtype: ir.DataType | None = None) -> ir.Value:
+        """A new initializer."""
+        free = self.free_name(name)
+        value = ir.val(free, const_value=ir.tensor(np.ascontiguousarray(array), dtype=dtype, name=free))
+        self.graph.register_initializer(value)
+        return value
+
+    def node(
+        self, op_type: str, inputs: list[ir.Value | None], name: str, *, domain: str = "", outputs: int = 1,
+        attributes: dict[str, int | float | str | list[int]] | None = None,
+    ) -> ir.Node:  # fmt: skip
+        """A node that is not in the graph yet; its outputs are named after it."""
+        free = self.free_name(name)
+        node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=free)
+        for position, output in enumerate(node.outputs):
+            output.name = self.free_name(f"{free}_out{position}" if position else f"{free}_out")
+        return node
+
+    def drop_if_unused(self, value: ir.Value) -> None:
+        """Forget an initializer that nothing reads any more."""
+        if value.is_initializer() and not value.uses() and not value.is_graph_output() and value.name:
+            del self.graph.initializers[value.name]
+
+
+def _names(graph: ir.Graph) -> set[str]:
+    names: set[str | None] = {value.name for value in graph.inputs}
+    for node in graph.all_nodes():
+        names.add(node.name)
+        names.update(output.name for output in node.outputs)
+    for part in (graph, *graph.subgraphs()):
+        names.update(part.initializers)
+        names.update(value.name for value in part.inputs)
+    return {name for name in names if name}

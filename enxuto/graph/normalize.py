@@ -1,0 +1,41 @@
+"""The one form that techniques work on: a copy, weights as initializers, every node with a name of its own."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+
+def normalized(model: ir.Model) -> ir.Model:
+    """A copy to edit: functions inlined, constants lifted into initializers, exporter's remarks dropped.
+
+    Initializers are no longer inputs (IR version 3 wants them there): nobody feeds weights to a model. The model's own
+    metadata, such as class names, stays.
+    """
+    copy = model.clone()
+    for value in copy.graph.initializers.values():
+        if value.const_value is not None:  # some files leave out the shape of a weight that is an input as well
+            value.shape = ir.Shape(value.const_value.shape.numpy())
+    ir.passes.Sequential(
+        passes.InlinePass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.RemoveInitializersFromInputsPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.TopologicalSortPass(),
+        passes.NameFixPass(),
+        passes.ClearMetadataAndDocStringPass(),
+    )(copy)
+    copy.ir_version = max(copy.ir_version, _oldest_ir_version(copy))
+    return copy
+
+
+def opset_of(model: ir.Model) -> int:
+    """Of the default domain."""
+    return model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
+
+
+def _oldest_ir_version(model: ir.Model) -> int:
+    """The first that allows weights that are no inputs (4), and that goes with the opset."""
+    opset = onnx.helper.make_opsetid("", min(opset_of(model), onnx.defs.onnx_opset_version()))
+    return max(4, int(onnx.helper.find_min_ir_version_for([opset])))

@@ -1,0 +1,42 @@
+"""The step that applies a recipe: techniques in order, one file at the end, and the proof that it is a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from enxuto.dataset import SampleBatches, feeds_for
+from enxuto.graph.apply import apply_technique
+from enxuto.graph.file import read_model, write_model
+from enxuto.graph.prove import require_runs, require_same_signature, require_valid
+from enxuto.machine import this_machine
+from enxuto.runtimes import load_model
+from enxuto.schema import Digest
+from enxuto.steps import Applied, ApplyRecipe
+from enxuto.techniques import Context, Work
+from enxuto.workload import Workload
+
+OUTPUT_FILE = "model.onnx"
+
+
+def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> Applied:
+    """Raises NotApplicable or BadInput, both naming the technique at fault."""
+    source = files[step.model]
+    original = read_model(source)
+    inputs = load_model(source, "onnxruntime", 1).inputs
+    samples = SampleBatches(step.calibration, files, step.preprocessing, inputs) if step.calibration else None
+    context = Context(
+        scratch=Path.cwd(),
+        seed=step.seed,
+        calibration=samples,
+        instruction_sets=frozenset(this_machine().instruction_sets),
+    )
+    work = Work(original)
+    for technique in step.recipe:
+        work = apply_technique(technique, work, context)
+    path = out / OUTPUT_FILE
+    write_model(work.model, path)
+    require_valid(path)
+    require_same_signature(original, read_model(path))
+    require_runs(source, path, feeds_for(inputs, Workload(), samples, step.seed))
+    return Applied(file=OUTPUT_FILE, size_bytes=path.stat().st_size, notes=list(work.notes))

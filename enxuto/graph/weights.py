@@ -1,0 +1,87 @@
+"""Where a model's weights are, and which nodes compute with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+_WEIGHT_INPUTS = {
+    "Conv": (1,),
+    "ConvTranspose": (1,),
+    "Gemm": (0, 1),
+    "MatMul": (0, 1),
+    "LSTM": (1, 2),
+    "GRU": (1, 2),
+    "RNN": (1, 2),
+}
+_SAME_VALUES = frozenset({"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
+"""What may stand between a weight and the node that computes with it."""
+
+
+@dataclass(frozen=True)
+class WeightUse:
+    """A node that computes with a weight."""
+
+    node: ir.Node
+    weight: ir.Value
+    """The initializer itself, whatever stands between it and the node."""
+
+
+def weight_uses(graph: ir.Graph, *, embeddings: bool = False) -> Iterator[WeightUse]:
+    """Weights of convolutions, matrix products and recurrent layers, float32 or half; subgraphs are left alone."""
+    for node in graph:
+        positions = (0,) if embeddings and node.op_type == "Gather" else _WEIGHT_INPUTS.get(node.op_type, ())
+        if not in_default_domain(node):
+            continue
+        for position in positions:
+            weight = initializer_behind(input_of(node, position))
+            if weight is not None and is_float(weight) and array_of(weight).ndim >= 2:
+                yield WeightUse(node, weight)
+
+
+def in_default_domain(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx")
+
+
+def input_of(node: ir.Node, position: int) -> ir.Value | None:
+    return node.inputs[position] if position < len(node.inputs) else None
+
+
+def initializer_behind(value: ir.Value | None) -> ir.Value | None:
+    """The initializer that this value is, or is a plain rearrangement of."""
+    while value is not None and not is_constant(value):
+        producer = value.producer()
+        if producer is None or producer.op_type not in _SAME_VALUES or not in_default_domain(producer):
+            return None
+        value = producer.inputs[0]
+    return value
+
+
+def is_constant(value: ir.Value | None) -> bool:
+    """Whether the value is an initializer that nobody can feed."""
+    return (
+        value is not None
+        and value.is_initializer()
+        and value.const_value is not None
+        and not value.is_graph_input()
+        and value.dtype != ir.DataType.STRING
+    )
+
+
+def is_float(value: ir.Value) -> bool:
+    return value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+
+
+def array_of(value: ir.Value) -> np.ndarray:
+    """Of an initializer; to be read, never written."""
+    if value.const_value is None:
+        raise ValueError(f"'{value.name}' is no constant")
+    return value.const_value.numpy()
+
+
+def replace_array(value: ir.Value, array: np.ndarray) -> None:
+    """Give an initializer of the same type and shape other numbers."""
+    value.const_value = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=value.name)
