@@ -24,12 +24,20 @@ class TopK(_Metric):
     k: int = Field(1, ge=1, le=1000)
     """How many of the highest scores count."""
 
+    @property
+    def title(self) -> str:
+        return f"top-{self.k} accuracy"
+
 
 class MeanSquaredError(_Metric):
     """Mean squared difference between output and label."""
 
     higher_is_better: ClassVar[bool] = False
     kind: Literal["mean_squared_error"] = "mean_squared_error"
+
+    @property
+    def title(self) -> str:
+        return "mean squared error"
 
 
 class Agreement(_Metric):
@@ -43,6 +51,10 @@ class Agreement(_Metric):
     kind: Literal["agreement"] = "agreement"
     by: Literal["argmax", "cosine"] | None = None
     """Argmax for outputs that look like class scores (two axes, at least two columns), else cosine."""
+
+    @property
+    def title(self) -> str:
+        return f"agreement with the original ({self.by or 'by outputs'})"
 
 
 Metric = Annotated[TopK | MeanSquaredError | Agreement, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from enxuto.errors import Interrupted
-from enxuto.search.plan import Cancelled, Plan, Progress, Reply
+from enxuto.search.plan import Plan, Progress, Reply, Stopped, StopReason
 from enxuto.steps import Outcome, Step, step_key
 
 T = TypeVar("T")
@@ -60,25 +60,20 @@ def drive(plan: Plan[T], run: RunStep, *, machine: str, journal: Journal, contro
 
     Raises:
         Interrupted: told to stop without an answer.
-        PlanFailed: the job cannot go on.
+        EnxutoError: the job cannot go on; its finding says why.
     """
-    started = time.monotonic() - control.spent_s
+    clock = _Clock(control)
     try:
         task = next(plan)
         while True:
             control.progress(task.progress)
-            if control.interrupted():
-                raise Interrupted("stopped between two steps")
-            if control.cancelled():
-                task = plan.throw(Cancelled())
-                continue
-            outcome = _perform(task.step, run, machine, journal, control)
-            if outcome is None:  # stopped while it ran: the loop's head says which way
-                if not control.interrupted() and not control.cancelled():
-                    raise Interrupted("a step stopped without being told to")
-                continue
-            remaining = None if control.deadline_s is None else control.deadline_s - (time.monotonic() - started)
-            task = plan.send(Reply(outcome, remaining))
+            outcome = None if clock.halted() else _perform(task.step, run, machine, journal, clock)
+            if outcome is not None:
+                task = plan.send(Reply(outcome, clock.remaining_s()))
+            elif reason := clock.stop_reason():
+                task = plan.throw(Stopped(reason))
+            else:
+                raise Interrupted("the job was taken from this process before it ended")
     except StopIteration as end:
         result: T = end.value
         return result
@@ -86,12 +81,38 @@ def drive(plan: Plan[T], run: RunStep, *, machine: str, journal: Journal, contro
         plan.close()
 
 
-def _perform(step: Step, run: RunStep, machine: str, journal: Journal, control: Control) -> Outcome | None:
+class _Clock:
+    """Tells when to stop, and why."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._started = time.monotonic() - control.spent_s
+
+    def remaining_s(self) -> float | None:
+        if self._control.deadline_s is None:
+            return None
+        return self._control.deadline_s - (time.monotonic() - self._started)
+
+    def stop_reason(self) -> StopReason | None:
+        """None while there is none, and where the plan is to be left as it is."""
+        if self._control.interrupted():
+            return None
+        if self._control.cancelled():
+            return "cancelled"
+        remaining = self.remaining_s()
+        return "deadline" if remaining is not None and remaining <= 0 else None
+
+    def halted(self) -> bool:
+        return self._control.interrupted() or self.stop_reason() is not None
+
+
+def _perform(step: Step, run: RunStep, machine: str, journal: Journal, clock: _Clock) -> Outcome | None:
+    """None where the step was ended before it was done."""
     key = step_key(step, machine)
     if (known := journal.get(key, step)) is not None:
         return known
     try:
-        outcome = run(step, stop=lambda: control.interrupted() or control.cancelled())
+        outcome = run(step, stop=clock.halted)
     except Interrupted:
         return None
     journal.put(key, step, outcome)

@@ -28,29 +28,29 @@ class FolderFiles:
     """Files in one folder, for the library; the service has its blob store."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: Digest) -> Path:
-        path = self._folder / digest
+        path = self.folder / digest
         if not path.is_file():
             raise KeyError(digest)
         return path
 
     def add(self, path: Path) -> Digest:
         sha256 = hashlib.sha256()
-        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=".incoming-")
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".incoming-")
         try:
             with os.fdopen(descriptor, "wb") as target, path.open("rb") as source:
                 while chunk := source.read(1 << 20):
                     sha256.update(chunk)
                     target.write(chunk)
             digest = sha256.hexdigest()
-            Path(temporary).replace(self._folder / digest)
+            Path(temporary).replace(self.folder / digest)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
         return digest
 
     def discard(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from enxuto.errors import EnxutoError, Finding
-from enxuto.steps import Outcome, Step
+from enxuto.schema import Value
+from enxuto.steps import Done, Outcome, Step
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Value)
 
 
 @dataclass(frozen=True)
@@ -57,5 +59,43 @@ class PlanFailed(EnxutoError):
         return self._finding
 
 
-class Cancelled(Exception):
+StopReason = Literal["deadline", "cancelled"]
+
+
+class Stopped(Exception):
     """Thrown into a plan: return the best so far."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass
+class Meter:
+    """Adds up what a plan's steps took, whenever and by whomever they were run."""
+
+    spent_s: float = 0.0
+
+
+def metered(plan: Plan[T], meter: Meter) -> Plan[T]:
+    """The same plan, with its meter running."""
+    try:
+        task = next(plan)
+        while True:
+            try:
+                reply = yield task
+            except Stopped as stop:
+                task = plan.throw(stop)
+            else:
+                meter.spent_s += reply.outcome.elapsed_s
+                task = plan.send(reply)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def found(outcome: Done[Value], kind: type[R]) -> R:
+    """What a step found; its kind follows from the step's own kind, so another one is a defect."""
+    if not isinstance(outcome.result, kind):
+        raise TypeError(f"a step found {type(outcome.result).__name__} instead of {kind.__name__}")
+    return outcome.result

@@ -1,0 +1,172 @@
+"""The verbs, here on this machine: no server, no queue, the same steps in the same sandbox."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from enxuto.errors import BadInput
+from enxuto.execution.drive import Control, MemoryJournal, drive
+from enxuto.execution.files import FolderFiles
+from enxuto.execution.process import StepRunner
+from enxuto.goal import Goal, Thresholds
+from enxuto.machine import this_machine
+from enxuto.metric import Metric
+from enxuto.preprocessing import Preprocessing
+from enxuto.recipe import Recipe
+from enxuto.report import CompareReport, OptimizeReport
+from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.schema import Digest
+from enxuto.search.compare import compare as compare_plan
+from enxuto.search.inspect import inspect_dataset, inspect_model
+from enxuto.search.optimize import optimize as optimize_plan
+from enxuto.search.plan import Plan, Progress
+from enxuto.search.render import render_report
+from enxuto.signature import DatasetInput, ModelInput, ModelInspection
+from enxuto.workload import Workload
+
+T = TypeVar("T")
+OnProgress = Callable[[Progress], None]
+
+
+def optimize(
+    model: str | Path,
+    dataset: str | Path | None = None,
+    goal: Goal | None = None,
+    *,
+    recipe: Recipe | None = None,
+    calibration: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    metric: Metric | None = None,
+    workload: Workload | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+) -> OptimizeReport:
+    """Make a model lean on this machine, and prove it.
+
+    Args:
+        model: An ONNX file.
+        dataset: Samples to judge by (``.npz`` or ``.safetensors``), arrays named as the model's inputs, ``labels``
+            where there are any.
+        out: A folder for ``optimized.onnx`` (what is recommended), ``report.json`` and ``report.html``.
+
+    Raises:
+        EnxutoError: with a code, what was wrong, and what to do.
+    """
+    request = OptimizeOptions(
+        goal=goal,
+        recipe=recipe,
+        preprocessing=preprocessing or {},
+        metric=metric,
+        workload=workload or Workload(),
+        deadline_s=deadline_s,
+        seed=seed,
+    )
+    with _workbench(progress, deadline_s) as bench:
+        report = bench.drive(
+            optimize_plan(
+                request, bench.model(model), bench.dataset(dataset), bench.dataset(calibration), this_machine()
+            )
+        )
+        if out is not None:
+            bench.deliver(report, Path(out), optimized=report.recommended.sha256)
+        return report
+
+
+def compare(
+    model: str | Path,
+    against: str | Path,
+    dataset: str | Path | None = None,
+    thresholds: Thresholds | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    metric: Metric | None = None,
+    workload: Workload | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+) -> CompareReport:
+    """Judge ``model`` against ``against`` on this machine; arguments as in ``optimize``."""
+    request = CompareOptions(
+        thresholds=thresholds or Thresholds(),
+        preprocessing=preprocessing or {},
+        metric=metric,
+        workload=workload or Workload(),
+        seed=seed,
+    )
+    with _workbench(progress, None) as bench:
+        report = bench.drive(
+            compare_plan(request, bench.model(model), bench.model(against), bench.dataset(dataset), this_machine())
+        )
+        if out is not None:
+            bench.deliver(report, Path(out), optimized=None)
+        return report
+
+
+def inspect(model: str | Path) -> ModelInspection:
+    """What a model file says of itself, read inside the sandbox."""
+    with _workbench(None, None) as bench:
+        return bench.model(model).inspection
+
+
+class _Workbench:
+    """One verb's files and processes."""
+
+    def __init__(self, folder: Path, control: Control) -> None:
+        self._files = FolderFiles(folder / "files")
+        self._runner = StepRunner(self._files, scratch=folder / "scratch")
+        self._control = control
+        self._journal = MemoryJournal()
+
+    def drive(self, plan: Plan[T]) -> T:
+        return drive(
+            plan,
+            self._runner,
+            machine=this_machine().fingerprint,
+            journal=self._journal,
+            control=self._control,
+        )
+
+    def model(self, path: str | Path) -> ModelInput:
+        return self.drive(inspect_model(self._take(path), Path(path).name))
+
+    def dataset(self, path: str | Path | None) -> DatasetInput | None:
+        return None if path is None else self.drive(inspect_dataset(self._take(path), Path(path).name))
+
+    def _take(self, path: str | Path) -> Digest:
+        if not Path(path).is_file():
+            raise BadInput(f"There is no file '{path}'.", code="file_not_found", hint="Check the path.")
+        return self._files.add(Path(path))
+
+    def deliver(self, report: OptimizeReport | CompareReport, out: Path, *, optimized: Digest | None) -> None:
+        """Write what a user takes away."""
+        document = self._files.folder / "report.json"
+        document.write_text(report.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+        digest = self._files.add(document)
+        page = self.drive(render_report(digest))
+        out.mkdir(parents=True, exist_ok=True)
+        for name, source in {"optimized.onnx": optimized, "report.json": digest, "report.html": page}.items():
+            if source is not None:
+                _copy_whole(self._files.path(source), out / name)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy so that a reader of the target sees all of it or what was there before."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _workbench(progress: OnProgress | None, deadline_s: float | None) -> Iterator[_Workbench]:
+    with tempfile.TemporaryDirectory(prefix="enxuto-") as folder:
+        yield _Workbench(Path(folder), Control(progress=progress or (lambda _: None), deadline_s=deadline_s))

@@ -1,0 +1,261 @@
+"""The plan of an ``optimize`` job: try, choose, confirm, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from enxuto.fit import check_fit
+from enxuto.goal import Goal
+from enxuto.judge.speed import speed_verdict
+from enxuto.machine import Machine
+from enxuto.metric import Agreement
+from enxuto.recipe import Recipe
+from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeReport, Replay
+from enxuto.request import OptimizeOptions
+from enxuto.search.candidates import propose
+from enxuto.search.choose import best, broken_constraints, pareto_front
+from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, found, metered
+from enxuto.search.splits import count, split_samples
+from enxuto.search.timing import CONFIRMING, MARGIN
+from enxuto.search.trial import (
+    Trials,
+    evaluate_original,
+    evaluation_files,
+    evaluation_step,
+    measure_memory,
+    scored,
+    time_candidates,
+    time_models,
+    try_recipes,
+    with_times,
+)
+from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
+from enxuto.signature import DatasetInput, ModelInput
+from enxuto.steps import Evaluation, Failed, Samples, Subject
+
+Reason = StopReason | None
+
+
+@dataclass(frozen=True)
+class _Ending:
+    decision: Decision
+    candidate: Candidate | None
+    """The one that the decision is about."""
+
+
+def optimize(
+    request: OptimizeOptions,
+    model: ModelInput,
+    evaluation: DatasetInput | None,
+    calibration: DatasetInput | None,
+    machine: Machine,
+) -> Plan[OptimizeReport]:
+    """Search under a goal, or apply a recipe; either way judge the outcome against the original.
+
+    Raises:
+        BadInput: the data does not fit the model, or is too little.
+        PlanFailed: the original does not run, or the recipe cannot be applied.
+    """
+    trials = _prepare(request, model, evaluation, calibration)
+    meter, stopped = Meter(), None
+    try:
+        ending, stopped = yield from metered(_search(trials), meter)
+    except Stopped as stop:
+        stopped = stop.reason
+        ending = _interrupted_ending(trials, stop.reason)
+    return _report(trials, ending, stopped, evaluation, calibration, machine, meter.spent_s)
+
+
+def _prepare(
+    request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
+) -> Trials:
+    metric = None
+    if evaluation:
+        metric = check_fit(model.inspection, evaluation.inspection, request.preprocessing, request.metric)
+    if calibration:
+        check_fit(model.inspection, calibration.inspection, request.preprocessing, Agreement())
+    goal = request.goal or (None if request.recipe else Goal())
+    resolved = request.model_copy(update={"goal": goal, "metric": metric})
+    reference = ModelRef(sha256=model.file, size_bytes=model.inspection.size_bytes)
+    return Trials(
+        request=resolved,
+        model=model,
+        splits=split_samples(evaluation, calibration, request.seed),
+        metric=metric,
+        original=Baseline(model=reference, selection=Measurements()),
+    )
+
+
+def _search(trials: Trials) -> Generator[Task, Reply, tuple[_Ending, Reason]]:
+    request = trials.request
+    recipes = [request.recipe] if request.recipe else _proposals(trials)
+    yield from evaluate_original(trials)
+    hurried = yield from try_recipes(trials, recipes)
+    if request.recipe:
+        return (yield from _judge_recipe(trials)), None
+    goal = request.goal or Goal()
+    _reject(trials, goal, surely=True)
+    yield from time_candidates(trials, trials.alive())
+    if goal.memory_mb or goal.objective == "memory":
+        yield from _measure_memory_of_all(trials)
+    _reject(trials, goal, surely=False)
+    return (yield from _confirm_best(trials, goal)), "deadline" if hurried else None
+
+
+def _proposals(trials: Trials) -> list[Recipe]:
+    goal = trials.request.goal or Goal()
+    return propose(trials.model.inspection, goal, calibrated=trials.splits.calibration is not None)
+
+
+def _judge_recipe(trials: Trials) -> Generator[Task, Reply, _Ending]:
+    candidate = trials.candidates[0]
+    if finding := trials.findings.get(candidate.name):
+        raise PlanFailed(finding)
+    confirmed = yield from _confirm(trials, candidate)
+    if finding := trials.findings.get(candidate.name):
+        raise PlanFailed(finding)
+    return _Ending(decide_recipe(Goal(), trials.original, confirmed), confirmed)
+
+
+def _reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
+    """Mark what misses a constraint on the samples that choose."""
+    for candidate in trials.alive():
+        size_bytes = candidate.model.size_bytes if candidate.model else 0
+        if broken := broken_constraints(goal, size_bytes, candidate.selection, surely=surely):
+            update = {"outcome": "infeasible", "reason": " and ".join(broken)}
+            trials.replace(candidate.model_copy(update=update))
+
+
+def _measure_memory_of_all(trials: Trials) -> Generator[Task, Reply, None]:
+    selection = trials.splits.selection
+    peak = yield from measure_memory(trials, trials.model.file, selection, 0.75)
+    seen = trials.original.selection.model_copy(update={"memory_bytes": peak})
+    trials.original = trials.original.model_copy(update={"selection": seen})
+    for candidate in trials.alive():
+        if candidate.model:
+            peak = yield from measure_memory(trials, candidate.model.sha256, selection, 0.75)
+            seen = candidate.selection.model_copy(update={"memory_bytes": peak})
+            trials.replace(candidate.model_copy(update={"selection": seen}))
+
+
+def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]:
+    candidate = best(goal, trials.alive(), count(trials.splits.confirmation))
+    if candidate is None:
+        return _Ending(Decision("no_gain", _why_none(trials), winner=False, unproven=False), None)
+    gain = objective_gain(goal, trials.original, candidate, trials.original.selection, candidate.selection)
+    if speed_verdict(gain, MARGIN) in ("no_gain", "regressed"):
+        best_seen = f"{candidate.name}, {gain_in_words(goal, gain)}"
+        why = f"The original stays: no candidate brought a gain; the best was {best_seen}."
+        return _Ending(Decision("no_gain", why, winner=False, unproven=False), None)
+    confirmed = yield from _confirm(trials, candidate)
+    if finding := trials.findings.get(candidate.name):
+        why = f"{candidate.name} could not be confirmed: {finding.detail}"
+        return _Ending(Decision("inconclusive", why, winner=False, unproven=False), confirmed)
+    return _Ending(decide(goal, trials.original, confirmed), confirmed)
+
+
+def _why_none(trials: Trials) -> str:
+    tried = [candidate for candidate in trials.candidates if candidate.outcome == "infeasible"]
+    if not tried:
+        return "The original stays: no technique could be applied to this model and run."
+    nearest = min(tried, key=lambda candidate: candidate.selection.drop.value if candidate.selection.drop else 0.0)
+    return f"The original stays: no candidate meets the constraints. The nearest, {nearest.name}, {nearest.reason}."
+
+
+def _confirm(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Candidate]:
+    """Judge a candidate once, on samples and loads that chose nothing."""
+    assert candidate.model is not None, "only a candidate with a file is confirmed"  # noqa: S101
+    samples = trials.splits.confirmation
+    before, after = Measurements(), Measurements()
+    if samples and trials.metric:
+        before, after = yield from _evaluate_both(trials, candidate, candidate.model, samples)
+    subjects = [Subject(model=trials.model.file), Subject(model=candidate.model.sha256)]
+    outcome = yield from time_models(trials, subjects, samples, CONFIRMING, "confirm", 0.85, 0.1)
+    if isinstance(outcome, Failed):
+        trials.findings[candidate.name] = outcome.finding
+    else:
+        original, winner = outcome.timed
+        before, after = with_times(before, original), with_times(after, winner)
+    for_original = yield from measure_memory(trials, trials.model.file, samples, 0.96)
+    for_winner = yield from measure_memory(trials, candidate.model.sha256, samples, 0.97)
+    trials.original = trials.original.model_copy(
+        update={"confirmation": before.model_copy(update={"memory_bytes": for_original})}
+    )
+    confirmed = candidate.model_copy(update={"confirmation": after.model_copy(update={"memory_bytes": for_winner})})
+    trials.replace(confirmed)
+    return confirmed
+
+
+def _evaluate_both(
+    trials: Trials, candidate: Candidate, model: ModelRef, samples: Samples
+) -> Generator[Task, Reply, tuple[Measurements, Measurements]]:
+    step = evaluation_step(trials, trials.model.file, samples, None)
+    reply = yield Task(step, trials.progress("confirm", "evaluating the original on fresh samples", 0.8))
+    if isinstance(reply.outcome, Failed):
+        raise PlanFailed(reply.outcome.finding)
+    original = found(reply.outcome, Evaluation)
+    reference = evaluation_files(original, reply.outcome.files)
+    step = evaluation_step(trials, model.sha256, samples, reference)
+    reply = yield Task(step, trials.progress("confirm", f"evaluating {candidate.name} on fresh samples", 0.83))
+    if isinstance(reply.outcome, Failed):
+        trials.findings[candidate.name] = reply.outcome.finding
+        return scored(original), Measurements()
+    return scored(original), scored(found(reply.outcome, Evaluation))
+
+
+def _interrupted_ending(trials: Trials, reason: StopReason) -> _Ending:
+    """The best by what was seen before the search was stopped; nothing of it is proven."""
+    goal = trials.request.goal or Goal()
+    candidate = best(goal, trials.alive(), count(trials.splits.confirmation))
+    ended = "The deadline came" if reason == "deadline" else "The job was cancelled"
+    if candidate is None:
+        return _Ending(Decision("inconclusive", f"{ended} before any candidate was measured.", False, False), None)
+    why = f"{ended} before {candidate.name}, the best so far, was confirmed."
+    return _Ending(Decision("inconclusive", why, winner=False, unproven=True), candidate)
+
+
+def _report(
+    trials: Trials,
+    ending: _Ending,
+    stopped: Reason,
+    evaluation: DatasetInput | None,
+    calibration: DatasetInput | None,
+    machine: Machine,
+    spent_s: float,
+) -> OptimizeReport:
+    candidate, decision = ending.candidate, ending.decision
+    roles = {"evaluation": evaluation, "calibration": calibration}
+    recommended = candidate.model if decision.winner and candidate and candidate.model else trials.original.model
+    return OptimizeReport(
+        model=trials.original.model,
+        model_name=trials.model.name,
+        inspection=trials.model.inspection,
+        metric=trials.metric,
+        metric_name=trials.metric.title if trials.metric else "not measured: there was no data",
+        preprocessing=trials.request.preprocessing,
+        workload=trials.request.workload,
+        machine=machine,
+        noise=trials.noise,
+        margin=MARGIN,
+        replay=Replay(
+            model=trials.model.file,
+            datasets={role: dataset.file for role, dataset in roles.items() if dataset},
+            seed=trials.request.seed,
+            enxuto=version("enxuto"),
+        ),
+        elapsed_s=spent_s,
+        request=trials.request,
+        goal=trials.request.goal,
+        verdict=decision.verdict,
+        why=decision.why,
+        recommended=recommended,
+        winner=candidate.name if decision.winner and candidate else None,
+        unproven=candidate.name if decision.unproven and candidate else None,
+        baseline=trials.original,
+        candidates=trials.candidates,
+        pareto=pareto_front(trials.original, trials.candidates, trials.metric),
+        splits=trials.splits.counts,
+        stopped=stopped,
+    )

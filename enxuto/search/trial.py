@@ -1,0 +1,286 @@
+"""Tries recipes: applies each, scores it on the samples that choose, and times what survived against the original."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from enxuto.errors import Finding
+from enxuto.metric import Metric
+from enxuto.recipe import Recipe, recipe_name
+from enxuto.report import Baseline, Candidate, Measurements, ModelRef
+from enxuto.request import OptimizeOptions
+from enxuto.schema import Digest
+from enxuto.search.plan import PlanFailed, Progress, Reply, Task, found
+from enxuto.search.splits import SampleSplits, count
+from enxuto.search.timing import SCREENING, Effort, SideBySide, Timed, time_side_by_side
+from enxuto.signature import ModelInput
+from enxuto.steps import (
+    Applied,
+    ApplyRecipe,
+    EvaluateModel,
+    Evaluation,
+    EvaluationFiles,
+    Failed,
+    HostNoise,
+    MeasureMemory,
+    MemoryUse,
+    Samples,
+    Subject,
+)
+
+_MOST_SIDE_BY_SIDE = 8
+"""Models in one process: more would crowd each other out of memory and cache."""
+_MOST_BYTES_SIDE_BY_SIDE = 1 << 30
+
+
+@dataclass
+class Trials:
+    """What is known so far; the plan's only mutable state."""
+
+    request: OptimizeOptions
+    model: ModelInput
+    splits: SampleSplits
+    metric: Metric | None
+    original: Baseline
+    candidates: list[Candidate] = field(default_factory=list)
+    noise: list[HostNoise] = field(default_factory=list)
+    planned: int = 1
+    """Recipes that will be tried."""
+    evaluated: EvaluationFiles | None = None
+    """What the original left on the samples that choose."""
+    findings: dict[str, Finding] = field(default_factory=dict)
+    """Why candidates failed, by name."""
+    spent_evaluating_s: float = 0.0
+    """By the original, on the samples that choose."""
+
+    @property
+    def batch_size(self) -> int:
+        return self.model.inspection.batch_size or self.request.workload.batch_size
+
+    def progress(self, phase: str, message: str, fraction: float) -> Progress:
+        return Progress(phase, message, min(max(fraction, 0.0), 1.0))
+
+    def replace(self, candidate: Candidate) -> None:
+        position = next(i for i, other in enumerate(self.candidates) if other.name == candidate.name)
+        self.candidates[position] = candidate
+
+    def alive(self) -> list[Candidate]:
+        return [candidate for candidate in self.candidates if candidate.outcome == "feasible"]
+
+
+def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
+    """Score the original on the samples that choose, and keep its outputs for the others to be compared with."""
+    if trials.splits.selection is None or trials.metric is None:
+        return
+    step = evaluation_step(trials, trials.model.file, trials.splits.selection, None)
+    reply = yield Task(step, trials.progress("evaluate", "evaluating the original", 0.02))
+    if isinstance(reply.outcome, Failed):
+        raise PlanFailed(reply.outcome.finding)
+    evaluation = found(reply.outcome, Evaluation)
+    trials.evaluated = evaluation_files(evaluation, reply.outcome.files)
+    trials.spent_evaluating_s = reply.outcome.elapsed_s
+    trials.original = trials.original.model_copy(update={"selection": scored(evaluation)})
+
+
+def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Reply, bool]:
+    """Apply and score each recipe; returns whether the deadline left some untried."""
+    trials.planned = len(recipes)
+    remaining: float | None = None
+    costs: list[float] = []
+    for position, recipe in enumerate(recipes):
+        reserve = confirmation_reserve_s(trials) + (max(costs) if costs else 0.0)
+        if remaining is not None and remaining < reserve:
+            trials.candidates.extend(_untried(recipe) for recipe in recipes[position:])
+            return True
+        cost, remaining = yield from _try_recipe(trials, recipe, 0.04 + 0.5 * position / len(recipes))
+        costs.append(cost)
+    return False
+
+
+def confirmation_reserve_s(trials: Trials) -> float:
+    """Seconds that timing and confirming will want, from what evaluating the original took."""
+    chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
+    return 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0) + 12.0
+
+
+def _untried(recipe: Recipe) -> Candidate:
+    return Candidate(
+        name=recipe_name(recipe), recipe=recipe, model=None, outcome="skipped", reason="the deadline came first"
+    )
+
+
+def _try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, tuple[float, float | None]]:
+    """Returns the seconds it took, and those that remain."""
+    name = recipe_name(recipe)
+    apply = ApplyRecipe(
+        model=trials.model.file,
+        recipe=recipe,
+        calibration=trials.splits.calibration,
+        preprocessing=trials.request.preprocessing,
+        seed=trials.request.seed,
+    )
+    reply = yield Task(apply, trials.progress("apply", f"applying {name}", fraction))
+    spent = reply.outcome.elapsed_s
+    if isinstance(reply.outcome, Failed):
+        trials.candidates.append(failed(trials, name, recipe, reply.outcome.finding))
+        return spent, reply.remaining_s
+    applied = found(reply.outcome, Applied)
+    model = ModelRef(sha256=reply.outcome.files[applied.file], size_bytes=applied.size_bytes)
+    candidate = Candidate(name=name, recipe=recipe, model=model, outcome="feasible", notes=applied.notes)
+    if twin := _twin(trials, model.sha256):
+        candidate = candidate.model_copy(update={"outcome": "duplicate", "reason": f"the same file as {twin}"})
+    trials.candidates.append(candidate)
+    if twin or trials.evaluated is None or trials.splits.selection is None:
+        return spent, reply.remaining_s
+    step = evaluation_step(trials, model.sha256, trials.splits.selection, trials.evaluated)
+    reply = yield Task(step, trials.progress("evaluate", f"evaluating {name}", fraction))
+    if isinstance(reply.outcome, Failed):
+        trials.replace(failed(trials, name, recipe, reply.outcome.finding))
+    else:
+        selection = scored(found(reply.outcome, Evaluation))
+        trials.replace(candidate.model_copy(update={"selection": selection}))
+    return spent + reply.outcome.elapsed_s, reply.remaining_s
+
+
+def _twin(trials: Trials, digest: Digest) -> str | None:
+    if digest == trials.model.file:
+        return "the original"
+    return next((other.name for other in trials.candidates if other.model and other.model.sha256 == digest), None)
+
+
+def failed(trials: Trials, name: str, recipe: Recipe, finding: Finding) -> Candidate:
+    trials.findings[name] = finding
+    return Candidate(
+        name=name,
+        recipe=recipe,
+        model=None,
+        outcome="not_applicable" if finding.code == "not_applicable" else "failed",
+        reason=f"{finding.detail} {finding.hint}".strip(),
+    )
+
+
+def evaluation_step(
+    trials: Trials, model: Digest, samples: Samples, reference: EvaluationFiles | None
+) -> EvaluateModel:
+    limit = trials.request.goal.max_drop if trials.request.goal else None
+    assert trials.metric is not None, "there is no metric without data"  # noqa: S101
+    return EvaluateModel(
+        model=model,
+        samples=samples,
+        preprocessing=trials.request.preprocessing,
+        metric=trials.metric,
+        workload=trials.request.workload,
+        reference=reference,
+        confidence=limit.confidence if limit else 0.95,
+        relative=limit.relative if limit else True,
+    )
+
+
+def evaluation_files(evaluation: Evaluation, files: dict[str, Digest]) -> EvaluationFiles:
+    return EvaluationFiles(
+        scores=files[evaluation.scores_file],
+        outputs={name: files[file] for name, file in evaluation.outputs_files.items()},
+    )
+
+
+def scored(evaluation: Evaluation) -> Measurements:
+    return Measurements(
+        metric=evaluation.metric_value,
+        samples=evaluation.samples,
+        drop=evaluation.drop,
+        fidelity=evaluation.fidelity,
+    )
+
+
+def with_times(measurements: Measurements, timed: Timed) -> Measurements:
+    return measurements.model_copy(
+        update={"latency": timed.latency, "speedup": timed.speedup, "load_ratios": timed.ratios}
+    )
+
+
+def time_candidates(trials: Trials, candidates: Sequence[Candidate]) -> Generator[Task, Reply, None]:
+    """Time candidates side by side with the original, in groups; what brings a group down is found one by one."""
+    groups = list(_groups(candidates))
+    for position, group in enumerate(groups):
+        fraction = 0.55 + 0.2 * position / len(groups)
+        outcome = yield from _time_group(trials, group, fraction)
+        if isinstance(outcome, SideBySide):
+            continue
+        for candidate in group if len(group) > 1 else ():
+            outcome = yield from _time_group(trials, [candidate], fraction)
+            if isinstance(outcome, Failed):
+                trials.replace(failed(trials, candidate.name, candidate.recipe, outcome.finding))
+        if len(group) == 1 and isinstance(outcome, Failed):
+            trials.replace(failed(trials, group[0].name, group[0].recipe, outcome.finding))
+
+
+def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    group: list[Candidate] = []
+    size = 0
+    for candidate in candidates:
+        bytes_here = candidate.model.size_bytes if candidate.model else 0
+        if group and (len(group) >= _MOST_SIDE_BY_SIDE or size + bytes_here > _MOST_BYTES_SIDE_BY_SIDE):
+            yield group
+            group, size = [], 0
+        group.append(candidate)
+        size += bytes_here
+    if group:
+        yield group
+
+
+def _time_group(
+    trials: Trials, group: Sequence[Candidate], fraction: float
+) -> Generator[Task, Reply, SideBySide | Failed]:
+    subjects = [Subject(model=trials.model.file)]
+    subjects += [Subject(model=candidate.model.sha256) for candidate in group if candidate.model]
+    outcome = yield from time_models(trials, subjects, trials.splits.selection, SCREENING, "measure", fraction, 0.2)
+    if isinstance(outcome, SideBySide):
+        original, *others = outcome.timed
+        trials.original = trials.original.model_copy(
+            update={"selection": with_times(trials.original.selection, original)}
+        )
+        for candidate, timed in zip(group, others, strict=True):
+            selection = with_times(candidate.selection, timed)
+            trials.replace(candidate.model_copy(update={"selection": selection}))
+    return outcome
+
+
+def time_models(
+    trials: Trials,
+    subjects: Sequence[Subject],
+    samples: Samples | None,
+    effort: Effort,
+    phase: str,
+    fraction: float,
+    share: float,
+) -> Generator[Task, Reply, SideBySide | Failed]:
+    """Time models side by side and keep what else went on while they were."""
+    outcome = yield from time_side_by_side(
+        subjects,
+        trials.request,
+        samples,
+        effort,
+        trials.batch_size,
+        lambda load: trials.progress(
+            phase, f"timing {len(subjects)} models, load {load + 1}", fraction + share * load / effort.most
+        ),
+    )
+    if isinstance(outcome, SideBySide):
+        trials.noise += outcome.noise
+    return outcome
+
+
+def measure_memory(
+    trials: Trials, model: Digest, samples: Samples | None, fraction: float
+) -> Generator[Task, Reply, int | None]:
+    """Peak resident bytes of a fresh process that runs the model; None where it failed."""
+    step = MeasureMemory(
+        subject=Subject(model=model),
+        workload=trials.request.workload,
+        samples=samples,
+        preprocessing=trials.request.preprocessing,
+        seed=trials.request.seed,
+    )
+    reply = yield Task(step, trials.progress("measure", "measuring memory", fraction))
+    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse).peak_bytes
