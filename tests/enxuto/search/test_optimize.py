@@ -1,0 +1,204 @@
+"""What a search decides, told from facts about the models that it could try."""
+
+from __future__ import annotations
+
+import pytest
+
+from enxuto.errors import BadInput
+from enxuto.execution.drive import Control, MemoryJournal, drive
+from enxuto.goal import Goal, MaxDrop
+from enxuto.machine import this_machine
+from enxuto.report import OptimizeReport
+from enxuto.request import OptimizeOptions
+from enxuto.search.optimize import optimize
+from enxuto.search.plan import PlanFailed, Reply
+from enxuto.signature import DatasetInput
+from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
+from enxuto.techniques import MagnitudePruning
+from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
+
+INT8 = Facts(speedup=2.2, size_bytes=1_000_000, drop=0.002)
+HALF = Facts(speedup=1.0, size_bytes=2_000_000)
+
+
+def search(
+    world: World,
+    request: OptimizeOptions | None = None,
+    *,
+    data: DatasetInput | None = None,
+    control: Control | None = None,
+    journal: MemoryJournal | None = None,
+) -> OptimizeReport:
+    plan = optimize(request or OptimizeOptions(), a_model(), data or a_dataset(), None, this_machine())
+    return drive(plan, world, machine="here", journal=journal or MemoryJournal(), control=control or Control())
+
+
+def test_the_fastest_candidate_within_the_limit_wins():
+    report = search(World({"static_int8": INT8, "half_weights": HALF}))
+    assert (report.verdict, report.winner) == ("improved", "static_int8")
+    assert report.recommended.size_bytes == 1_000_000
+    assert "2.2" in report.why
+
+
+def test_a_faster_candidate_that_surely_loses_too_much_is_rejected_and_not_even_timed():
+    world = World({"static_int8": Facts(speedup=4.0, drop=0.2), "dynamic_int8": INT8})
+    report = search(world)
+    ruined = next(c for c in report.candidates if c.name == "static_int8")
+    assert (ruined.outcome, ruined.selection.speedup) == ("infeasible", None)
+    assert "loses 20.00%" in ruined.reason
+    assert report.winner == "dynamic_int8"
+
+
+def test_the_winner_is_confirmed_on_samples_and_loads_that_did_not_choose_it():
+    world = World({"static_int8": INT8})
+    report = search(world)
+    evaluations = [step for step in world.done if isinstance(step, EvaluateModel)]
+    chosen = {range(e.samples.start, e.samples.stop) for e in evaluations[:2]}
+    proven = {range(e.samples.start, e.samples.stop) for e in evaluations[2:]}
+    assert len(chosen) == len(proven) == 1
+    assert not set(*chosen) & set(*proven)
+    loads = [step.load for step in world.done if isinstance(step, MeasureLatency)]
+    assert len(loads) == len(set(loads)), "no load is used twice"
+    calibration = next(step.calibration for step in world.done if isinstance(step, ApplyRecipe))
+    assert calibration is not None
+    assert not set(range(calibration.start, calibration.stop)) & (set(*chosen) | set(*proven))
+    assert report.baseline.confirmation is not None
+
+
+def test_candidates_that_fail_are_rows_with_their_reason_and_the_search_goes_on():
+    world = World(
+        {
+            "static_int8": Facts(fails={"apply_recipe": "model_fails_to_load"}),
+            "dynamic_int8": Facts(fails={"evaluate_model": "step_crashed"}),
+            "graph_optimization": Facts(speedup=1.5),
+        }
+    )
+    report = search(world)
+    outcomes = {candidate.name: candidate.outcome for candidate in report.candidates}
+    assert outcomes["static_int8"] == outcomes["dynamic_int8"] == "failed"
+    assert outcomes["weight_only"] == "not_applicable"
+    assert all(c.reason for c in report.candidates if c.outcome in ("failed", "not_applicable"))
+    assert report.winner == "graph_optimization"
+
+
+def test_a_candidate_that_brings_a_timing_down_is_found_and_the_others_are_timed():
+    world = World({"static_int8": INT8, "dynamic_int8": Facts(fails={"measure_latency": "step_crashed"})})
+    report = search(world)
+    assert next(c for c in report.candidates if c.name == "dynamic_int8").outcome == "failed"
+    assert report.winner == "static_int8"
+
+
+def test_no_gain_gives_the_original_back_and_says_why():
+    report = search(World({"half_weights": HALF, "graph_optimization": Facts(speedup=1.01)}))
+    assert (report.verdict, report.winner, report.recommended.sha256) == ("no_gain", None, ORIGINAL)
+    assert "original stays" in report.why
+
+
+def test_nothing_applicable_gives_the_original_back():
+    report = search(World({}))
+    assert (report.verdict, report.recommended.sha256) == ("no_gain", ORIGINAL)
+    assert "no technique" in report.why
+
+
+def test_too_few_samples_leave_it_unproven_and_say_how_many_would_do():
+    wide = Facts(speedup=2.0, drop=0.005, drop_spread=0.02)
+    report = search(World({"static_int8": wide}), data=a_dataset(60))
+    assert (report.verdict, report.unproven, report.recommended.sha256) == ("inconclusive", "static_int8", ORIGINAL)
+    assert "samples would decide" in report.why
+
+
+def test_a_confidence_of_one_half_takes_the_point_estimate():
+    wide = Facts(speedup=2.0, drop=0.005, drop_spread=0.0)
+    goal = Goal(max_drop=MaxDrop(value=0.01, confidence=0.5))
+    assert search(World({"static_int8": wide}), OptimizeOptions(goal=goal)).verdict == "improved"
+
+
+def test_the_smallest_file_wins_when_size_is_asked_for():
+    world = World({"static_int8": INT8, "weight_only(bits=4)": Facts(speedup=0.5, size_bytes=600_000)})
+    report = search(world, OptimizeOptions(goal=Goal(minimize="size")))
+    assert (report.verdict, report.winner) == ("improved", "weight_only(bits=4)")
+
+
+def test_memory_is_measured_for_all_when_it_is_what_counts():
+    world = World({"static_int8": Facts(memory_bytes=50_000_000), "dynamic_int8": Facts(memory_bytes=80_000_000)})
+    report = search(world, OptimizeOptions(goal=Goal(minimize="memory")))
+    assert (report.verdict, report.winner) == ("improved", "static_int8")
+
+
+def test_a_size_limit_excludes_what_is_too_large():
+    world = World({"static_int8": Facts(speedup=3.0, size_bytes=3_500_000), "dynamic_int8": INT8})
+    report = search(world, OptimizeOptions(goal=Goal(size_mb=2.0)))
+    assert report.winner == "dynamic_int8"
+    assert "allowed are 2 MB" in next(c for c in report.candidates if c.name == "static_int8").reason
+
+
+def test_a_copy_of_the_original_is_a_duplicate_and_costs_no_evaluation():
+    world = World({"graph_optimization": Facts(same_as_original=True)})
+    report = search(world)
+    assert next(c for c in report.candidates if c.name == "graph_optimization").outcome == "duplicate"
+    assert world.kinds().count("evaluate_model") == 1
+
+
+def test_a_recipe_is_applied_as_it_is_and_delivered_with_its_verdict():
+    called = "magnitude_pruning(ratio=0.5)"
+    request = OptimizeOptions(recipe=[MagnitudePruning(ratio=0.5)])
+    report = search(World({called: Facts(drop=0.3)}), request)
+    assert (report.verdict, report.winner) == ("regressed", called)
+    assert report.recommended.sha256 != ORIGINAL
+    assert len(report.candidates) == 1
+
+
+def test_a_recipe_that_cannot_be_applied_fails_the_job_with_the_reason():
+    with pytest.raises(PlanFailed) as failure:
+        search(World({}), OptimizeOptions(recipe=[MagnitudePruning(ratio=0.5)]))
+    assert failure.value.code == "not_applicable"
+
+
+def test_an_original_that_does_not_run_fails_the_job():
+    with pytest.raises(PlanFailed) as failure:
+        search(World({"static_int8": INT8}, original=Facts(fails={"evaluate_model": "model_fails_to_run"})))
+    assert failure.value.code == "model_fails_to_run"
+
+
+def test_two_samples_cannot_be_split_in_three():
+    with pytest.raises(BadInput, match="at least 3"):
+        search(World({}), data=a_dataset(2))
+
+
+def test_a_cancel_ends_with_the_best_so_far():
+    world = World({"static_int8": INT8})
+    report = search(world, control=Control(cancelled=lambda: "summarize_latency" in world.kinds()))
+    assert (report.verdict, report.stopped, report.unproven) == ("inconclusive", "cancelled", "static_int8")
+    assert report.recommended.sha256 == ORIGINAL
+
+
+def test_a_deadline_skips_what_there_is_no_time_for_and_still_confirms():
+    report = _search_with_a_clock(World({"static_int8": INT8}), total_s=100.0, an_evaluation_s=40.0)
+    assert report.stopped == "deadline"
+    assert "skipped" in [candidate.outcome for candidate in report.candidates]
+    assert report.winner == "static_int8"
+
+
+def _search_with_a_clock(world: World, total_s: float, an_evaluation_s: float) -> OptimizeReport:
+    plan = optimize(OptimizeOptions(), a_model(), a_dataset(), None, this_machine())
+    task, remaining = next(plan), total_s
+    while True:
+        remaining -= an_evaluation_s if task.step.kind == "evaluate_model" else 0.5
+        try:
+            task = plan.send(Reply(world(task.step, stop=lambda: False), remaining))
+        except StopIteration as end:
+            report: OptimizeReport = end.value
+            return report
+
+
+def test_a_resumed_search_repeats_nothing_and_reports_the_same():
+    journal = MemoryJournal()
+    first = search(World({"static_int8": INT8, "half_weights": HALF}), journal=journal)
+    again = World({"static_int8": INT8, "half_weights": HALF})
+    assert search(again, journal=journal) == first
+    assert again.done == []
+
+
+def test_the_pareto_front_holds_what_nothing_beats():
+    world = World({"static_int8": INT8, "half_weights": HALF, "dynamic_int8": Facts(speedup=0.5, drop=0.003)})
+    assert search(world).pareto == ["static_int8", "half_weights"], "the original is as good as half of it, and larger"

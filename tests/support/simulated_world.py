@@ -1,0 +1,198 @@
+"""Answers a plan's steps from facts about models, so that what a plan decides can be told from the facts alone.
+
+The real steps have tests of their own; a plan is a pure function of the replies, and these are replies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from enxuto.errors import Finding
+from enxuto.recipe import recipe_name
+from enxuto.schema import Digest, Value
+from enxuto.signature import ArraySpec, DatasetInput, DatasetInspection, ModelInput, ModelInspection, TensorSpec
+from enxuto.steps import (
+    Applied,
+    ApplyRecipe,
+    Done,
+    Drop,
+    EvaluateModel,
+    Evaluation,
+    Failed,
+    Fidelity,
+    HostNoise,
+    LatencyLoad,
+    LatencySummary,
+    MeasureLatency,
+    MeasureMemory,
+    MemoryUse,
+    Outcome,
+    Percentiles,
+    Step,
+    SummarizeLatency,
+    Timing,
+)
+
+
+def digest(text: str) -> Digest:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+ORIGINAL = digest("original")
+
+
+def a_model(name: str = "net.onnx", **changes: object) -> ModelInput:
+    inspection = ModelInspection(
+        inputs=[TensorSpec(name="input", dtype="float32", shape=["batch", 4])],
+        outputs=[TensorSpec(name="logits", dtype="float32", shape=["batch", 3])],
+        ir_version=10,
+        opsets={"ai.onnx": 18},
+        producer="test",
+        parameters=1000,
+        operators={"Conv": 3, "Gemm": 1},
+        size_bytes=4_000_000,
+        quantized=False,
+        precision="float32",
+        control_flow=False,
+        batch_size=None,
+        advice=[],
+    )
+    return ModelInput(file=ORIGINAL, name=name, inspection=inspection.model_copy(update=changes))
+
+
+def a_dataset(count: int = 1000, name: str = "evaluation.npz") -> DatasetInput:
+    array = ArraySpec(name="input", dtype="float32", shape=[count, 4], size_bytes=count * 16, file="array_0.npy")
+    labels = ArraySpec(name="labels", dtype="int64", shape=[count], size_bytes=count * 8, file="labels.npy")
+    inspection = DatasetInspection(
+        format="npz", arrays=[array], labels=labels, label_kind="integer", count=count, size_bytes=count * 24
+    )
+    arrays = {"array_0.npy": digest(f"{name} array"), "labels.npy": digest(f"{name} labels")}
+    return DatasetInput(file=digest(name), name=name, inspection=inspection, arrays=arrays)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a model in this world."""
+
+    speedup: float = 1.0
+    size_bytes: int = 4_000_000
+    drop: float = 0.0
+    drop_spread: float = 0.002
+    """Half-width of the drop's interval."""
+    memory_bytes: int = 100_000_000
+    sqnr_db: float = 30.0
+    fails: dict[str, str] = field(default_factory=dict)
+    """Code of the finding, by the kind of the step that fails."""
+    same_as_original: bool = False
+
+
+@dataclass
+class World:
+    """Runs steps by looking up what is true of the models that they name. Any recipe not named is a plain copy."""
+
+    recipes: dict[str, Facts]
+    original: Facts = field(default_factory=Facts)
+    step_s: float = 0.5
+    luck: float = 0.002
+    """Standard deviation of a load's ratio."""
+    done: list[Step] = field(default_factory=list)
+    on_step: Callable[[Step], None] = lambda step: None
+
+    def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
+        self.on_step(step)
+        self.done.append(step)
+        result = self._find(step)
+        if isinstance(result, Finding):
+            return Failed(finding=result, elapsed_s=self.step_s)
+        names = [value for key, value in result if key in ("file", "scores_file", "calls_file")]
+        names += getattr(result, "outputs_files", {}).values()
+        files = {name: self._file(step, name) for name in names}
+        return Done[Value](result=result, files=files, elapsed_s=self.step_s)
+
+    def kinds(self) -> list[str]:
+        return [step.kind for step in self.done]
+
+    def _file(self, step: Step, name: str) -> Digest:
+        if isinstance(step, ApplyRecipe):
+            called = recipe_name(step.recipe)
+            return ORIGINAL if self._facts_of(called).same_as_original else digest(called)
+        return digest(f"{step.model_dump_json()} {name}")
+
+    def _facts_of(self, called: str) -> Facts:
+        return self.recipes.get(called, Facts(fails={"apply_recipe": "not_applicable"}))
+
+    def _facts(self, model: Digest) -> Facts:
+        if model == ORIGINAL:
+            return self.original
+        return next(facts for called, facts in self.recipes.items() if digest(called) == model)
+
+    def _find(self, step: Step) -> Value:
+        match step:
+            case ApplyRecipe():
+                facts = self._facts_of(recipe_name(step.recipe))
+                applied = Applied(file="model.onnx", size_bytes=facts.size_bytes, notes=[])
+                return self._unless_failing(facts, step, applied)
+            case EvaluateModel():
+                return self._unless_failing(self._facts(step.model), step, self._evaluate(step))
+            case MeasureLatency():
+                failing = [self._facts(subject.model) for subject in step.subjects]
+                for facts in failing:
+                    if step.kind in facts.fails:
+                        return self._unless_failing(facts, step, facts)  # type: ignore[arg-type]
+                return self._time(step)
+            case SummarizeLatency():
+                return LatencySummary(subjects=[Percentiles(calls=2000, p50_ms=1.0, p95_ms=1.2, p99_ms=1.5)] * 32)
+            case MeasureMemory():
+                facts = self._facts(step.subject.model)
+                return self._unless_failing(
+                    facts, step, MemoryUse(peak_bytes=facts.memory_bytes, runtime_bytes=50_000_000)
+                )
+            case _:
+                raise AssertionError(f"this world does not know {step.kind}")
+
+    def _unless_failing(self, facts: Facts, step: Step, result: Value) -> Value:
+        code = facts.fails.get(step.kind)
+        return Finding(code=code, detail=f"{step.kind} failed with {code}.") if code else result
+
+    def _evaluate(self, step: EvaluateModel) -> Evaluation:
+        facts = self._facts(step.model)
+        count = step.samples.stop - step.samples.start
+        drop = Drop(
+            value=facts.drop,
+            low=facts.drop - facts.drop_spread,
+            high=facts.drop + facts.drop_spread,
+            confidence=step.confidence,
+            relative=step.relative,
+            method="paired_score",
+            samples=count,
+            worse=round(count * max(facts.drop, 0)),
+            better=0,
+        )
+        paired = step.reference is not None
+        return Evaluation(
+            metric_value=0.95 * (1 - facts.drop),
+            samples=count,
+            drop=drop if paired else None,
+            fidelity=Fidelity(sqnr_db=facts.sqnr_db, cosine=0.99, agreement=0.99) if paired else None,
+            scores_file="scores.npy",
+            outputs_files={} if paired else {"logits": "output_0.npy"},
+        )
+
+    def _time(self, step: MeasureLatency) -> LatencyLoad:
+        random = Random(f"{step.load} {step.seed}")  # noqa: S311
+        base = self._facts(step.subjects[0].model).speedup
+        timings = []
+        for position, subject in enumerate(step.subjects):
+            luck = 1.0 if position == 0 else random.gauss(1.0, self.luck)
+            ratio = self._facts(subject.model).speedup / base * luck
+            timings.append(
+                Timing(
+                    block_medians_ms=[1 / ratio], calls=300, p50_ms=1 / ratio, mean_ms=1 / ratio, cpu_ms=1 / ratio,
+                    ratio=ratio, cpu_ratio=ratio,
+                )
+            )  # fmt: skip
+        noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0)
+        return LatencyLoad(timings=timings, noise=noise, calls_file="calls.npz")
