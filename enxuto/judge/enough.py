@@ -7,11 +7,14 @@ import math
 from enxuto.judge.paired_score import upper_bound
 from enxuto.steps import Drop
 
+_MOST_SAMPLES = 10**9
+
 
 def samples_to_decide(drop: Drop, limit: float) -> int | None:
     """Smallest number of samples whose upper bound would fall to the limit if the rates seen so far held.
 
-    None where the drop itself is not below the limit: then more samples are not expected to help.
+    None where the drop itself is not below the limit, so that more samples are not expected to help, or so close below
+    it that no number of samples that anyone has would do.
     """
     if drop.value >= limit:
         return None
@@ -19,11 +22,12 @@ def samples_to_decide(drop: Drop, limit: float) -> int | None:
         return drop.samples
     if drop.method == "paired_bootstrap":
         shrink = (drop.high - drop.value) / (limit - drop.value)
-        return math.ceil(drop.samples * shrink * shrink)
+        enough = drop.samples * shrink * shrink
+        return math.ceil(enough) if enough < _MOST_SAMPLES else None
     return _by_score(drop, limit)
 
 
-def _by_score(drop: Drop, limit: float) -> int:
+def _by_score(drop: Drop, limit: float) -> int | None:
     worse, better = drop.worse / drop.samples, drop.better / drop.samples
     # A relative drop is the share lost over the baseline's metric, which the bound carries along.
     metric = upper_bound(drop.worse, drop.better, drop.samples, drop.confidence) / drop.high
@@ -33,6 +37,8 @@ def _by_score(drop: Drop, limit: float) -> int:
 
     short, enough = drop.samples, drop.samples * 2
     while not proves(enough):
+        if enough > _MOST_SAMPLES:
+            return None
         short, enough = enough, enough * 2
     while enough - short > 1:
         middle = (short + enough) // 2

@@ -11,13 +11,13 @@ from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput
 from enxuto.judge.drop import paired_drop
 from enxuto.judge.fidelity import FidelityMeter
-from enxuto.judge.outputs import OutputWriter, Reference, per_sample
+from enxuto.judge.outputs import OutputWriter, Reference, is_numeric
 from enxuto.judge.scores import score_samples
 from enxuto.metric import Agreement, Metric
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.schema import Digest
 from enxuto.signature import TensorSpec
-from enxuto.steps import Drop, EvaluateModel, Evaluation
+from enxuto.steps import Drop, EvaluateModel, Evaluation, Fidelity
 
 _SCORES_FILE = "scores.npy"
 _WORST = 20
@@ -32,6 +32,8 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
     """
     model = load_model(files[step.model], step.workload.runtimes[0], step.workload.threads)
     samples = SampleBatches(step.samples, files, step.preprocessing, model.inputs)
+    if not samples.count:
+        raise BadInput("no samples to evaluate on", code="too_few_samples", hint="Give more evaluation samples.")
     reference = Reference(step.reference, files) if step.reference else None
     judge = _Judge(step.metric, model.outputs, samples.labels(), reference)
     scores = np.lib.format.open_memmap(out / _SCORES_FILE, mode="w+", dtype=np.float64, shape=(samples.count,))
@@ -42,14 +44,14 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
         if reference is None:
             writer.add(start, outputs)
         else:
-            judge.compare(start, outputs, reference)
+            judge.compare(start, outputs)
     scores.flush()
     drop = _drop(step, reference, scores) if reference else None
     return Evaluation(
         metric_value=float(scores.mean()),
         samples=samples.count,
         drop=drop,
-        fidelity=judge.fidelity.result() if reference and judge.compared else None,
+        fidelity=judge.fidelity(),
         scores_file=_SCORES_FILE,
         outputs_files=writer.names(),
         worst=_worst(step.metric, reference.scores, scores, samples.indices) if reference else [],
@@ -62,37 +64,44 @@ class _Judge:
     def __init__(
         self, metric: Metric, outputs: Sequence[TensorSpec], labels: np.ndarray | None, reference: Reference | None
     ) -> None:
-        self.metric = metric
-        self.fidelity = FidelityMeter()
-        self.compared = False
         names = [output.name for output in outputs]
-        self.judged = _judged(metric, names)
-        self.truth = labels
+        self._metric = metric
+        self._judged = _judged(metric, names)
+        self._originals = reference.pair(names) if reference else {}
+        self._truth = labels
         if isinstance(metric, Agreement):
-            self.truth = _original(self.judged, names, reference) if reference else None
+            self._truth = _original(self._judged, self._originals) if reference else None
+        self._floats = [output.name for output in outputs if "float" in output.dtype]
+        self._meter = FidelityMeter()
+        self._compared = False
 
     def score(self, start: int, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        if self.judged not in outputs:
+        if self._judged not in outputs:
             raise BadInput(
-                f"the first axis of output {self.judged!r} does not count samples",
+                f"the first axis of output {self._judged!r} does not count samples",
                 code="output_not_per_sample",
                 hint="Name another output in the metric: one whose first axis is the batch.",
             )
-        output = outputs[self.judged]
-        truth = None if self.truth is None else self.truth[start : start + len(output)]
-        return score_samples(self.metric, output, truth)
+        output = outputs[self._judged]
+        truth = None if self._truth is None else self._truth[start : start + len(output)]
+        return score_samples(self._metric, output, truth)
 
-    def compare(self, start: int, outputs: Mapping[str, np.ndarray], reference: Reference) -> None:
-        """Take in the outputs that the original has too; those that are no numbers or differ in shape say nothing."""
-        for position, (name, output) in enumerate(outputs.items()):
-            kept = reference.match(name, position)
-            if kept is None or kept.shape[1:] != output.shape[1:] or output.dtype.kind not in "biuf":
+    def compare(self, start: int, outputs: Mapping[str, np.ndarray]) -> None:
+        """Take in the outputs that the original has too. Chosen classes have no noise where there are scores."""
+        for name, output in outputs.items():
+            kept = self._originals.get(name)
+            if kept is None or kept.shape[1:] != output.shape[1:] or not is_numeric(output):
                 continue
             original = kept[start : start + len(output)]
-            self.compared = True
-            self.fidelity.add(output, original)
-            if name == self.judged:
-                self.fidelity.add_choices(output, original)
+            if not self._floats or name in self._floats:
+                self._compared = True
+                self._meter.add(output, original)
+            if name == self._judged:
+                self._meter.add_choices(output, original)
+
+    def fidelity(self) -> Fidelity | None:
+        """None where the two models have no output in common."""
+        return self._meter.result() if self._compared else None
 
 
 def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -104,7 +113,7 @@ def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterato
         feeds = _filled(batch, fixed) if fixed else batch
         ran = len(next(iter(feeds.values())))
         outputs = zip(model.outputs, model.run(feeds), strict=True)
-        yield start, {spec.name: output[:count] for spec, output in outputs if per_sample(output, ran)}
+        yield start, {spec.name: output[:count] for spec, output in outputs if output.ndim and len(output) == ran}
         start += count
 
 
@@ -130,15 +139,14 @@ def _judged(metric: Metric, names: Sequence[str]) -> str:
     return metric.output
 
 
-def _original(judged: str, names: Sequence[str], reference: Reference) -> np.ndarray:
-    original = reference.match(judged, list(names).index(judged))
-    if original is None:
+def _original(judged: str, originals: Mapping[str, np.ndarray]) -> np.ndarray:
+    if judged not in originals:
         raise BadInput(
-            f"the original left no output to compare {judged!r} with",
+            f"the original left no output to compare {judged!r} with, only {sorted(originals)}",
             code="no_original_output",
             hint="Agreement wants a numeric output whose shape is the same for every sample; name one in the metric.",
         )
-    return original
+    return originals[judged]
 
 
 def _drop(step: EvaluateModel, reference: Reference, scores: np.ndarray) -> Drop:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from enxuto.schema import Digest
 from enxuto.steps import EvaluationFiles
-
-_NUMBERS = "biuf"
 
 
 class OutputWriter:
@@ -23,27 +21,30 @@ class OutputWriter:
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
         self._count = count
-        self._files: dict[str, Path | None] = {}
+        self._arrays: dict[str, np.memmap | None] = {}
 
     def add(self, start: int, outputs: Mapping[str, np.ndarray]) -> None:
-        for position, (name, output) in enumerate(outputs.items()):
-            if name not in self._files:
-                self._files[name] = self._create(position, output)
-            path = self._files[name]
-            if path is not None and not _write(path, start, output):
-                path.unlink()
-                self._files[name] = None
+        for name, output in outputs.items():
+            if name not in self._arrays:
+                self._arrays[name] = self._create(output)
+            array = self._arrays[name]
+            if array is None:
+                continue
+            if array.shape[1:] == output.shape[1:] and array.dtype == output.dtype:
+                array[start : start + len(output)] = output
+            else:
+                _path(array).unlink()
+                self._arrays[name] = None
 
     def names(self) -> dict[str, str]:
         """Name of the file that holds each output."""
-        return {name: path.name for name, path in self._files.items() if path is not None}
+        return {name: _path(array).name for name, array in self._arrays.items() if array is not None}
 
-    def _create(self, position: int, output: np.ndarray) -> Path | None:
-        if output.dtype.kind not in _NUMBERS:
+    def _create(self, output: np.ndarray) -> np.memmap | None:
+        if not is_numeric(output) or not output.size:
             return None
-        path = self._folder / f"output_{position}.npy"
-        np.lib.format.open_memmap(path, mode="w+", dtype=output.dtype, shape=(self._count, *output.shape[1:]))
-        return path
+        path = self._folder / f"output_{len(self._arrays)}.npy"
+        return np.lib.format.open_memmap(path, mode="w+", dtype=output.dtype, shape=(self._count, *output.shape[1:]))
 
 
 class Reference:
@@ -56,22 +57,18 @@ class Reference:
             for name, digest in reference.outputs.items()
         }
 
-    def match(self, name: str, position: int) -> np.ndarray | None:
-        """The original's output of this name; that of this position where the two models share no such name."""
-        if name in self._outputs:
-            return self._outputs[name]
-        others = list(self._outputs.values())
-        return others[position] if position < len(others) else None
+    def pair(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """The original's outputs by the names of another model's: the same name, or the same position where the two
+        share no name at all, as two exports of one network may."""
+        shared = {name: self._outputs[name] for name in names if name in self._outputs}
+        if shared or len(names) != len(self._outputs):
+            return shared
+        return dict(zip(names, self._outputs.values(), strict=True))
 
 
-def per_sample(output: np.ndarray, count: int) -> bool:
-    """Whether the first axis of an output counts samples."""
-    return output.ndim > 0 and len(output) == count
+def is_numeric(output: np.ndarray) -> bool:
+    return output.dtype.kind in "biuf"
 
 
-def _write(path: Path, start: int, output: np.ndarray) -> bool:
-    target = np.lib.format.open_memmap(path, mode="r+")
-    if target.shape[1:] != output.shape[1:] or target.dtype != output.dtype:
-        return False
-    target[start : start + len(output)] = output
-    return True
+def _path(array: np.memmap) -> Path:
+    return Path(str(array.filename))
