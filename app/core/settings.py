@@ -6,11 +6,12 @@ The docstring under a field is its documentation; ``docs/settings.md`` is writte
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MiB = 1 << 20
@@ -19,7 +20,12 @@ GiB = 1 << 30
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="ENXUTO_", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_prefix="ENXUTO_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     data_dir: Path = Path("enxuto-data")
@@ -40,7 +46,7 @@ class Settings(BaseSettings):
     operator_key: SecretStr | None = None
     """Key that every call must bring as `Authorization: Bearer enx_…`; `enx_` and at least 16 characters more. Without
     one the service is open to the local user and listens on loopback only."""
-    allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[], validate_default=True)
+    allowed_hosts: Annotated[list[str], NoDecode] = []
     """Host names, separated by commas, that calls may be addressed to, beside those of the loopback interface. Where a
     key is set and this is empty, every name is taken."""
 
@@ -48,6 +54,8 @@ class Settings(BaseSettings):
     """Largest model or dataset that is taken, in bytes."""
     max_body_bytes: int = Field(MiB, ge=1024)
     """Largest JSON body that is taken, in bytes."""
+    upload_idle_s: float = Field(60.0, gt=0)
+    """Seconds without a byte after which an upload is given up."""
     max_wait_s: float = Field(60.0, ge=0, le=600)
     """Longest wait that `Prefer: wait=…` is granted, in seconds."""
     max_queued_jobs: int = Field(1000, ge=1)
@@ -73,6 +81,18 @@ class Settings(BaseSettings):
     """How much is logged: debug, info, warning or error."""
     shutdown_grace_s: float = Field(10.0, ge=0)
     """Seconds that calls in progress are given to end when the service is told to stop."""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("operator_key")
+    @classmethod
+    def _is_hard_to_guess(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"enx_[\x21-\x7e]{16,}", key.get_secret_value()):
+            raise ValueError("a key is 'enx_' and at least 16 characters more: try \"enx_$(openssl rand -hex 24)\"")
+        return key
 
     @property
     def database(self) -> str:
