@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enxuto.goal import Goal
 from enxuto.judge.enough import samples_to_decide
+from enxuto.judge.speed import MARGIN
 from enxuto.metric import Metric
 from enxuto.report import Baseline, Candidate, Measurements
-from enxuto.search.timing import MARGIN
 from enxuto.steps import Drop
 
 ORIGINAL = "original"

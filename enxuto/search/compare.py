@@ -9,7 +9,7 @@ from importlib.metadata import version
 from enxuto.errors import BadInput
 from enxuto.fit import check_fit
 from enxuto.goal import MaxDrop, Thresholds
-from enxuto.judge.speed import speed_verdict
+from enxuto.judge.speed import MARGIN, speed_verdict
 from enxuto.machine import Machine
 from enxuto.metric import Metric
 from enxuto.report import Axis, CompareReport, Measurements, ModelRef, Replay, Verdict
@@ -17,7 +17,7 @@ from enxuto.request import CompareOptions
 from enxuto.search.choose import amount, too_wide
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.splits import all_samples
-from enxuto.search.timing import CONFIRMING, MARGIN, time_side_by_side
+from enxuto.search.timing import CONFIRMING, time_side_by_side
 from enxuto.search.trial import evaluation_files, scored, with_times
 from enxuto.search.verdict import exact
 from enxuto.signature import DatasetInput, ModelInput

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from enxuto.fit import check_fit
 from enxuto.goal import Goal
-from enxuto.judge.speed import speed_verdict
+from enxuto.judge.speed import MARGIN, speed_verdict
 from enxuto.machine import Machine
 from enxuto.metric import Agreement
 from enxuto.recipe import Recipe
@@ -18,7 +18,7 @@ from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
 from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, found, metered
 from enxuto.search.splits import count, split_samples
-from enxuto.search.timing import CONFIRMING, MARGIN
+from enxuto.search.timing import CONFIRMING
 from enxuto.search.trial import (
     Trials,
     evaluate_original,

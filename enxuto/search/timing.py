@@ -23,9 +23,6 @@ from enxuto.steps import (
     SummarizeLatency,
 )
 
-MARGIN = 0.03
-"""Two times closer than this share of each other count as equal."""
-
 
 @dataclass(frozen=True)
 class Effort:
