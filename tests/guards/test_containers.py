@@ -30,7 +30,7 @@ def stages() -> dict[str, Stage]:
     for line in DOCKERFILE.splitlines():
         instruction, _, rest = line.strip().partition(" ")
         if instruction == "FROM":
-            source, name = re.fullmatch(r"(\S+) AS (\S+)", rest).groups()  # type: ignore[union-attr]
+            source, _, name = rest.split()
             found[name] = list(found.get(source, []))
         elif instruction and not instruction.startswith("#"):
             found[name].append((instruction, rest.strip()))
