@@ -1,7 +1,7 @@
 """The bell: tells workers over Celery that there is work, and no more.
 
-The rows are the truth, so a bell that is lost or rung twice does no harm: the sweep rings again while rows wait. It goes
-to all workers at once, since one that is busy would keep it from one that is idle.
+The rows are the truth, so a bell that is lost or rung twice does no harm: the sweep rings again while rows wait. It
+goes to all workers at once, since one that is busy would keep it from one that is idle.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import cache
 
 import structlog
 from celery import Celery
-from kombu import Connection, Exchange
 from kombu.common import Broadcast
+from kombu.connection import Connection
+from kombu.entity import Exchange
 from kombu.exceptions import OperationalError
 
 from app.core.settings import Settings

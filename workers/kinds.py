@@ -1,0 +1,136 @@
+"""What each kind of job does, from its request to its ending."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from app.core.endings import Ending, Inspected, Output
+from app.core.ids import new_id
+from app.core.records import DatasetRecord, Document, ModelRecord
+from app.core.results import result_of
+from enxuto.errors import BadInput
+from enxuto.machine import this_machine
+from enxuto.report import Candidate, CompareReport, OptimizeReport
+from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.schema import Digest, Value
+from enxuto.search import compare as comparing
+from enxuto.search import inspect as inspecting
+from enxuto.search import optimize as optimizing
+from enxuto.search.plan import PlanFailed
+from enxuto.search.render import render_report
+from enxuto.signature import DatasetInput, ModelInput
+from workers.bench import Bench
+from workers.inputs import load_model, load_role
+from workers.outputs import file_name, kept, name_compared, name_models, raw_files
+
+V = TypeVar("V", bound=Value)
+
+_log = structlog.get_logger(__name__)
+
+
+def inspect(bench: Bench) -> Ending:
+    """Look at an upload: its model or dataset becomes ready, or is rejected with the finding."""
+    subject = bench.lease.subject
+    with bench.parts.sessions() as session:
+        model, dataset = session.get(ModelRecord, subject), session.get(DatasetRecord, subject)
+    if model:
+        seen = bench.search(inspecting.inspect_model(model.sha256, model.name))
+        return Ending("succeeded", inspected=Inspected(seen.inspection, {}))
+    if dataset:
+        found = bench.search(inspecting.inspect_dataset(dataset.sha256, dataset.name))
+        return Ending("succeeded", inspected=Inspected(found.inspection, found.arrays))
+    raise BadInput(
+        f"{subject} was deleted before it was inspected.",
+        code="upload_gone",
+        hint="Upload the file again.",
+    )
+
+
+def optimize(bench: Bench) -> Ending:
+    """Search for a leaner model, keep what is worth keeping, report."""
+    lease = bench.lease
+    with bench.parts.sessions() as session:
+        model = load_model(session, lease.tenant, lease.request["model"])
+        roles = {role: load_role(session, lease.tenant, lease.request, role) for role in ("evaluation", "calibration")}
+    _keep_inputs(bench, [model], [dataset for dataset in roles.values() if dataset])
+    plan = optimizing.optimize(
+        _options(OptimizeOptions, lease.request), model, roles["evaluation"], roles["calibration"], this_machine()
+    )
+    report = bench.search(plan)
+    outputs = [_output(bench, report, candidate) for candidate in kept(report)]
+    ids = {output.sha256: output.id for output in outputs}
+    report = name_models(report, {**ids, model.file: lease.request["model"]})
+    return _reported(bench, report, outputs)
+
+
+def compare(bench: Bench) -> Ending:
+    """Judge one model against another."""
+    lease = bench.lease
+    with bench.parts.sessions() as session:
+        model = load_model(session, lease.tenant, lease.request["model"])
+        against = load_model(session, lease.tenant, lease.request["against"])
+        evaluation = load_role(session, lease.tenant, lease.request, "evaluation")
+    _keep_inputs(bench, [model, against], [evaluation] if evaluation else [])
+    options = _options(CompareOptions, lease.request)
+    report = bench.search(comparing.compare(options, model, against, evaluation, this_machine()))
+    report = name_compared(report, model=lease.request["model"], against=lease.request["against"])
+    return _reported(bench, report, [])
+
+
+KINDS: Mapping[str, Callable[[Bench], Ending]] = {"inspect": inspect, "optimize": optimize, "compare": compare}
+
+
+def _options(kind: type[V], request: Document) -> V:
+    """The part of a request that the library knows; ids, roles and target belong to the service."""
+    return kind.model_validate_json(json.dumps({k: v for k, v in request.items() if k in kind.model_fields}))
+
+
+def _keep_inputs(bench: Bench, models: list[ModelInput], datasets: list[DatasetInput]) -> None:
+    """Whoever deletes a model or dataset meanwhile does not take it from the job."""
+    bench.keep({model.file for model in models} | {array for dataset in datasets for array in dataset.arrays.values()})
+
+
+def _output(bench: Bench, report: OptimizeReport, candidate: Candidate) -> Output:
+    assert candidate.model is not None, "only candidates with a file are kept"  # noqa: S101
+    name = file_name(report.model_name, candidate.name)
+    seen = bench.complete(inspecting.inspect_model(candidate.model.sha256, name))
+    return Output(
+        id=new_id("mdl"),
+        name=name,
+        sha256=candidate.model.sha256,
+        size_bytes=candidate.model.size_bytes,
+        inspection=seen.inspection,
+        lineage={
+            "parent": bench.lease.request["model"],
+            "job": bench.lease.job,
+            "candidate": candidate.name,
+            "recipe": [technique.model_dump(mode="json") for technique in candidate.recipe],
+        },
+    )
+
+
+def _reported(bench: Bench, report: OptimizeReport | CompareReport, outputs: Sequence[Output]) -> Ending:
+    document = report.model_dump_json(by_alias=True)
+    digest = bench.parts.blobs.add_bytes(document.encode())
+    cancelled = isinstance(report, OptimizeReport) and report.stopped == "cancelled"
+    return Ending(
+        "cancelled" if cancelled else "succeeded",
+        result=result_of(report).model_dump(mode="json", by_alias=True),
+        report=digest,
+        report_html=_page(bench, digest),
+        raw=raw_files(report),
+        outputs=outputs,
+    )
+
+
+def _page(bench: Bench, report: Digest) -> Digest | None:
+    """None where it cannot be rendered: a page is not worth the loss of everything that was measured."""
+    try:
+        return bench.complete(render_report(report))
+    except PlanFailed:
+        _log.exception("report_not_rendered")
+        return None

@@ -1,0 +1,65 @@
+"""Which of the models that a job made are kept, and under which ids its report names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from enxuto.report import Candidate, CompareReport, ModelRef, OptimizeReport
+from enxuto.schema import Digest
+
+
+def kept(report: OptimizeReport) -> list[Candidate]:
+    """Candidates whose models are kept: the winner, the best unproven one, the Pareto front; the same bytes once."""
+    names = {report.winner, report.unproven, *report.pareto}
+    chosen = [candidate for candidate in report.candidates if candidate.name in names and candidate.model]
+    original = report.model.sha256
+    return list({c.model.sha256: c for c in chosen if c.model and c.model.sha256 != original}.values())
+
+
+def name_models(report: OptimizeReport, ids: Mapping[Digest, str]) -> OptimizeReport:
+    """The same report, every model that was kept named by its id."""
+    baseline = report.baseline.model_copy(update={"model": _named(report.baseline.model, ids)})
+    candidates = [
+        candidate.model_copy(update={"model": candidate.model and _named(candidate.model, ids)})
+        for candidate in report.candidates
+    ]
+    return report.model_copy(
+        update={
+            "model": _named(report.model, ids),
+            "recommended": _named(report.recommended, ids),
+            "baseline": baseline,
+            "candidates": candidates,
+        }
+    )
+
+
+def name_compared(report: CompareReport, *, model: str, against: str) -> CompareReport:
+    return report.model_copy(
+        update={
+            "model": report.model.model_copy(update={"id": model}),
+            "against": report.against.model_copy(update={"id": against}),
+        }
+    )
+
+
+def raw_files(report: OptimizeReport | CompareReport) -> frozenset[Digest]:
+    """Blobs with every call's time, which stay beside the report."""
+    if isinstance(report, CompareReport):
+        measured = [report.measured, report.measured_against]
+    else:
+        measured = [report.baseline.selection, *(candidate.selection for candidate in report.candidates)]
+        confirmed = [report.baseline.confirmation, *(candidate.confirmation for candidate in report.candidates)]
+        measured += [measurements for measurements in confirmed if measurements]
+    return frozenset(digest for one in measured if one.latency for digest in one.latency.raw)
+
+
+def file_name(original: str, candidate: str) -> str:
+    """``resnet.onnx`` and ``static_int8(…)`` → ``resnet.static_int8.onnx``: what a download is called."""
+    stem = original.removesuffix(".onnx")[:120]
+    techniques = re.sub(r"\([^)]*\)", "", candidate).split(" → ")
+    return f"{stem}.{'.'.join(technique.strip() for technique in techniques)[:120]}.onnx"
+
+
+def _named(model: ModelRef, ids: Mapping[Digest, str]) -> ModelRef:
+    return model.model_copy(update={"id": ids.get(model.sha256)})
