@@ -1,0 +1,54 @@
+"""The report as one self-contained HTML page: no network, no script, readable in any browser and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from enxuto.render import words
+from enxuto.render.gaps import not_measured
+from enxuto.render.plots import bars, trade_off
+from enxuto.render.repeat import CALIBRATION, EVALUATION, repeat_line
+from enxuto.render.rows import headline, rows
+from enxuto.render.sides import sides
+from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
+from enxuto.schema import Digest
+from enxuto.steps import Rendered, RenderReport
+
+FILE = "report.html"
+
+
+def render_report(step: RenderReport, files: Mapping[Digest, Path], out: Path) -> Rendered:
+    """Write ``report.html``. Raises pydantic's ValidationError where the file is no report of this version."""
+    report = ReportAdapter.validate_json(files[step.report].read_bytes())
+    (out / FILE).write_text(html(report), encoding="utf-8")
+    return Rendered(file=FILE)
+
+
+def html(report: OptimizeReport | CompareReport) -> str:
+    facts = {
+        "report": report,
+        "gaps": not_measured(report),
+        "repeat": repeat_line(report),
+        "stand_ins": {"evaluation": EVALUATION, "calibration": CALIBRATION},
+    }
+    if isinstance(report, OptimizeReport):
+        found = rows(report)
+        return _template("optimize.html").render(
+            facts, rows=found, headline=headline(report), bars=bars(report, found), trade_off=trade_off(report, found)
+        )
+    return _template("compare.html").render(facts, sides=sides(report))
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("enxuto.render"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["w"] = words
+    return environment.get_template(name)

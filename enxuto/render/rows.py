@@ -1,0 +1,91 @@
+"""An optimize report as rows: the original, every candidate, and the confirmation of the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from enxuto.report import Candidate, Measurements, OptimizeReport, Outcome
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of results, on a page or in a terminal."""
+
+    number: str
+    """How plots refer to it."""
+    name: str
+    role: str
+    """``original``, ``candidate`` or ``confirmation``."""
+    seen: Measurements
+    size_bytes: int | None
+    outcome: Outcome | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    winner: bool = False
+    unproven: bool = False
+    pareto: bool = False
+
+
+def rows(report: OptimizeReport) -> list[Row]:
+    """The winner's confirmation follows its candidate."""
+    original = Row(
+        number="0",
+        name="original",
+        role="original",
+        seen=report.baseline.selection,
+        size_bytes=report.model.size_bytes,
+        pareto="original" in report.pareto,
+    )
+    return [original, *(row for number, one in enumerate(report.candidates, 1) for row in _rows(report, number, one))]
+
+
+def _rows(report: OptimizeReport, number: int, one: Candidate) -> Iterator[Row]:
+    size_bytes = one.model.size_bytes if one.model else None
+    yield Row(
+        number=str(number),
+        name=one.name,
+        role="candidate",
+        seen=one.selection,
+        size_bytes=size_bytes,
+        outcome=one.outcome,
+        reason=one.reason,
+        notes=tuple(one.notes),
+        winner=one.name == report.winner,
+        unproven=one.name == report.unproven,
+        pareto=one.name in report.pareto,
+    )
+    if one.confirmation:
+        yield Row(number=str(number), name=one.name, role="confirmation", seen=one.confirmation, size_bytes=size_bytes)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The two models that the first numbers speak of, seen on the same samples and loads."""
+
+    name: str
+    """Of the candidate."""
+    proven: bool
+    confirmed: bool
+    before: Measurements
+    after: Measurements
+    after_bytes: int | None
+
+
+def headline(report: OptimizeReport) -> Headline | None:
+    """The winner; where there is none, the best candidate that could not be proven; else nothing."""
+    name = report.winner or report.unproven
+    one = next((candidate for candidate in report.candidates if candidate.name == name), None)
+    if one is None:
+        return None
+    confirmed = one.confirmation is not None and report.baseline.confirmation is not None
+    return Headline(
+        name=one.name,
+        proven=report.winner is not None,
+        confirmed=confirmed,
+        before=report.baseline.confirmation
+        if confirmed and report.baseline.confirmation
+        else report.baseline.selection,
+        after=one.confirmation if confirmed and one.confirmation else one.selection,
+        after_bytes=one.model.size_bytes if one.model else None,
+    )
