@@ -1,0 +1,60 @@
+"""From a step to the function that does it. Runs in the step's own process; each kind imports only what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from enxuto.schema import Digest
+from enxuto.steps import (
+    ApplyRecipe,
+    EvaluateModel,
+    InspectDataset,
+    InspectModel,
+    MeasureLatency,
+    MeasureMemory,
+    RenderReport,
+    Result,
+    Step,
+    SummarizeLatency,
+)
+
+
+def perform(step: Step, files: Mapping[Digest, Path], out: Path) -> Result:
+    """Do one step: read ``files``, write below ``out``, return what was found."""
+    match step:
+        case InspectModel():
+            from enxuto.model_file import inspect_model
+
+            return inspect_model(step, files, out)
+        case InspectDataset():
+            from enxuto.dataset import inspect_dataset
+
+            return inspect_dataset(step, files, out)
+        case ApplyRecipe():
+            from enxuto.graph.transform import apply_recipe
+
+            return apply_recipe(step, files, out)
+        case EvaluateModel():
+            from enxuto.judge.evaluate import evaluate_model
+
+            return evaluate_model(step, files, out)
+        case MeasureLatency():
+            from enxuto.measure.latency import measure_latency
+
+            return measure_latency(step, files, out)
+        case SummarizeLatency():
+            from enxuto.measure.latency import summarize_latency
+
+            return summarize_latency(step, files, out)
+        case MeasureMemory():
+            from enxuto.measure.memory import measure_memory
+
+            return measure_memory(step, files, out)
+        case RenderReport():
+            from enxuto.render.page import render_report
+
+            return render_report(step, files, out)
+        case _:
+            assert_never(step)
