@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from app.api.schemas import Lineage
 from app.core.endings import Ending, Inspected, Output
 from app.core.ids import new_id
 from app.core.records import DatasetRecord, Document, ModelRecord
@@ -104,12 +105,9 @@ def _output(bench: Bench, report: OptimizeReport, candidate: Candidate) -> Outpu
         sha256=candidate.model.sha256,
         size_bytes=candidate.model.size_bytes,
         inspection=seen.inspection,
-        lineage={
-            "parent": bench.lease.request["model"],
-            "job": bench.lease.job,
-            "candidate": candidate.name,
-            "recipe": [technique.model_dump(mode="json") for technique in candidate.recipe],
-        },
+        lineage=Lineage(
+            parent=bench.lease.request["model"], recipe=candidate.recipe, candidate=candidate.name
+        ).model_dump(mode="json", by_alias=True),
     )
 
 

@@ -7,10 +7,10 @@ by the steps' processes alone.
 
 from __future__ import annotations
 
-from app.core.logging import configure_logging
 from celery import Celery, signals
 
 from app.core.jobs import Lane
+from app.core.logs import configure_logging
 from app.core.queue import TASK, bell_queue
 from app.core.settings import get_settings
 from workers.lanes import TARGETS, LaneThread
@@ -41,7 +41,7 @@ def bell(lane: str, target: str) -> None:
 
 
 def set_up_logging(**_: object) -> None:
-    configure_logging(get_settings())
+    configure_logging(get_settings().log_level)
 
 
 def start_lanes(**_: object) -> None:

@@ -132,27 +132,18 @@ def expire(session: Session, pulse: Pulse, *, max_deaths: int) -> jobs.State | N
     workers is not. None where the holder moved after all.
     """
     still = (JobRecord.fence == pulse.fence) & (JobRecord.heartbeat == pulse.heartbeat) & JobRecord.state.in_(jobs.HELD)
-    if not jobs.move(session, pulse.job, "queued", still, event="lost"):
-        return None
-    if _deaths_in_a_row(session, pulse.job) < max_deaths:
-        return "queued"
+    if _deaths_in_a_row(session, pulse.job) + 1 < max_deaths:
+        return "queued" if jobs.move(session, pulse.job, "queued", still, event="lost") else None
     finding = Finding(
         code="worker_lost",
         detail=f"{max_deaths} workers in a row died while they worked on this job, without finishing a step.",
         hint="Look at the workers' logs for what ended them (memory, most often), then submit the job again.",
         fault="internal",
     )
-    give_up(session, pulse.job, finding)
+    if not jobs.move(session, pulse.job, "failed", still, error=jobs.error_document(finding), phase="failed"):
+        return None
+    jobs.settle_subject(session, session.get_one(JobRecord, pulse.job, populate_existing=True), finding)
     return "failed"
-
-
-def give_up(session: Session, job: str, finding: Finding) -> None:
-    """Fail a job that nobody holds."""
-    record = session.get_one(JobRecord, job, populate_existing=True)
-    if jobs.move(
-        session, job, "failed", JobRecord.state == "queued", error=jobs.error_document(finding), phase="failed"
-    ):
-        jobs.settle_subject(session, record, finding)
 
 
 def _lease(job: JobRecord) -> Lease:
