@@ -33,4 +33,4 @@ WORKDIR /data
 VOLUME /data
 HEALTHCHECK --interval=30s --timeout=20s --start-period=30s \
     CMD ["celery", "-A", "workers.main", "status", "--timeout", "10"]
-CMD ["celery", "-A", "workers.main", "worker", "--concurrency", "1"]
+CMD ["celery", "-A", "workers.main", "worker"]

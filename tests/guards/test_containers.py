@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.core.database import migrate
 from app.core.settings import Settings
 from tests.support.tree import ROOT
 
@@ -83,11 +86,27 @@ def test_the_api_image_holds_no_numeric_package() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
-def test_what_a_container_starts_is_there_and_runs(name: str) -> None:
-    command = commands()[name]
-    ran = subprocess.run([*here(command), "--help"], capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stderr
-    assert "usage" in ran.stdout.lower()
+def test_what_a_container_starts_is_there(name: str) -> None:
+    program, *arguments = commands()[name]
+    if program == "python":
+        assert arguments[0] == "-m"
+        assert importlib.util.find_spec(f"{arguments[1]}.__main__" if arguments[1] == "app" else arguments[1])
+    else:
+        ran = subprocess.run([*here(commands()[name]), "--help"], capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("name", sorted(name for name, command in commands().items() if command[0] == "python"))
+def test_what_a_container_starts_runs_until_it_is_told_to_stop(name: str, tmp_path: Path) -> None:
+    migrate(Settings(data_dir=tmp_path))
+    environment = {"PATH": "/usr/bin:/bin", "ENXUTO_DATA_DIR": str(tmp_path), "ENXUTO_PORT": "0"}
+    process = subprocess.Popen(here(commands()[name]), env=environment, stderr=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, -signal.SIGTERM), errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("name", sorted(health_checks()))
