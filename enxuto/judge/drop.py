@@ -29,7 +29,8 @@ def paired_drop(
     """Compare two arrays of scores, one a sample, in the same order.
 
     Scores that are only ever 0 or 1 get Tango's score interval; a relative bound is its bound over the baseline's
-    metric as seen. All others get the bootstrap over samples, where a relative drop is resampled as a ratio.
+    metric as seen. All others get the bootstrap over samples, where a relative drop is resampled as a ratio. Where
+    nothing differs, scores that cannot exceed 1 are taken as the former: a bootstrap would call that certain.
 
     Raises:
         BadInput: too few samples for an interval, or a relative drop from a metric of zero.
@@ -37,24 +38,32 @@ def paired_drop(
     loss = baseline - candidate if higher_is_better else candidate - baseline
     weight = baseline if relative else np.ones_like(baseline)
     _check(weight, relative)
-    binary = bool(np.isin(baseline, (0, 1)).all() and np.isin(candidate, (0, 1)).all())
     worse, better = int(np.count_nonzero(loss > 0)), int(np.count_nonzero(loss < 0))
-    if binary:
+    value = float(loss.sum() / weight.sum())
+    counted = _is_binary(baseline, candidate) or (higher_is_better and not worse + better)
+    if counted:
         scale, counts = float(weight.mean()), (worse, better, len(loss), confidence)
         low, high = lower_bound(*counts) / scale, upper_bound(*counts) / scale
+    elif confidence == 0.5:
+        low = high = value
     else:
-        low, high = _bootstrap_bounds(loss, weight, confidence, seed)
+        low = min(value, -_bootstrap_bound(-loss, weight, confidence, seed))
+        high = max(value, _bootstrap_bound(loss, weight, confidence, seed))
     return Drop(
-        value=float(loss.sum() / weight.sum()),
+        value=value,
         low=low,
         high=high,
         confidence=confidence,
         relative=relative,
-        method="paired_score" if binary else "paired_bootstrap",
+        method="paired_score" if counted else "paired_bootstrap",
         samples=len(loss),
         worse=worse,
         better=better,
     )
+
+
+def _is_binary(*scores: np.ndarray) -> bool:
+    return all(np.isin(array, (0, 1)).all() for array in scores)
 
 
 def _check(weight: np.ndarray, relative: bool) -> None:
@@ -72,32 +81,37 @@ def _check(weight: np.ndarray, relative: bool) -> None:
         )
 
 
-def _bootstrap_bounds(loss: np.ndarray, weight: np.ndarray, confidence: float, seed: int) -> tuple[float, float]:
-    """Lower and upper bound of ``sum(loss) / sum(weight)``."""
+def _bootstrap_bound(loss: np.ndarray, weight: np.ndarray, confidence: float, seed: int) -> float:
+    """Upper bound of ``sum(loss) / sum(weight)``: the worst sample counts twice, since what is rare hides.
+
+    Without that, losses with a long tail stay above the bound too often; docs/decisions/drop-intervals.md has figures.
+    """
+    worst = int(loss.argmax())
+    loss, weight = np.append(loss, loss[worst]), np.append(weight, weight[worst])
     value = float(loss.sum() / weight.sum())
     influence = (loss - value * weight) / weight.mean()
-    if confidence == 0.5 or not influence.any():
-        return value, value
-    if len(loss) < _BOOTSTRAP_FROM:
-        reach = t_quantile(confidence, len(loss) - 1) * float(influence.std(ddof=1)) / math.sqrt(len(loss))
-        return value - reach, value + reach
+    if not influence.any():
+        return value
+    if len(loss) <= _BOOTSTRAP_FROM:
+        return value + t_quantile(confidence, len(loss) - 2) * float(influence.std(ddof=1)) / math.sqrt(len(loss) - 1)
     drops = np.sort(_resampled(loss, weight, seed))
     tail = NORMAL.inv_cdf(expanded_level(confidence, len(loss)))
-    low, high = (float(np.quantile(drops, level)) for level in _bca_levels(drops, value, influence, tail))
-    return min(low, value), max(high, value)
+    return float(np.quantile(drops, _bca_level(drops, value, influence, -tail)))
 
 
 def _resampled(loss: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
     draw = np.random.default_rng(seed)
     chunk = max(1, _CHUNK_ELEMENTS // len(loss))
-    drops = np.empty(RESAMPLES)
+    losses, weights = np.empty(RESAMPLES), np.empty(RESAMPLES)
     for start in range(0, RESAMPLES, chunk):
         picked = draw.integers(0, len(loss), (min(chunk, RESAMPLES - start), len(loss)))
-        drops[start : start + chunk] = loss[picked].sum(axis=1) / weight[picked].sum(axis=1)
-    return drops
+        losses[start : start + chunk] = loss[picked].sum(axis=1)
+        weights[start : start + chunk] = weight[picked].sum(axis=1)
+    defined = weights > 0
+    return losses[defined] / weights[defined]
 
 
-def _bca_levels(drops: np.ndarray, value: float, influence: np.ndarray, tail: float) -> tuple[float, float]:
+def _bca_level(drops: np.ndarray, value: float, influence: np.ndarray, z: float) -> float:
     """Where to cut the sorted drops: bias-corrected and accelerated.
 
     The acceleration comes from the influence of each sample, which costs no leaving-one-out. Source: Efron, "Better
@@ -106,9 +120,5 @@ def _bca_levels(drops: np.ndarray, value: float, influence: np.ndarray, tail: fl
     share_below = (np.count_nonzero(drops < value) + np.count_nonzero(drops <= value)) / (2 * len(drops))
     bias = NORMAL.inv_cdf(min(max(share_below, 1 / len(drops)), 1 - 1 / len(drops)))
     acceleration = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))
-
-    def level(z: float) -> float:
-        shifted = bias + z
-        return NORMAL.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-9))
-
-    return level(tail), level(-tail)
+    shifted = bias + z
+    return NORMAL.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-9))

@@ -83,7 +83,7 @@ def _agreement(metric: Agreement, output: np.ndarray, original: np.ndarray) -> n
 def _cosine(output: np.ndarray, original: np.ndarray) -> np.ndarray:
     left, right = output.astype(np.float64), original.astype(np.float64)
     elements: np.ndarray = np.isfinite(left) & np.isfinite(right)
-    finite: np.ndarray = elements.all(axis=1, keepdims=True)
+    finite = elements.reshape(len(left), -1).min(axis=1, keepdims=True)
     left, right = np.where(finite, left, 0), np.where(finite, right, 0)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     cosine = np.einsum("ij,ij->i", left, right) / np.where(lengths > 0, lengths, 1)
