@@ -91,7 +91,7 @@ def enter(policy: Policy) -> Layers:
     gains_none = _closed(privileges.gain_none)
     powerless = known is not None and _closed(lambda: privileges.drop_capabilities(known))
     fenced = landlock.abi() if _closed(lambda: _fence(policy)) else 0
-    filtered = known is not None and _closed(lambda: seccomp.install(known, os.getpid()))
+    filtered = known is not None and _closed(lambda: seccomp.install(known, seccomp.program(known, os.getpid())))
     return Layers(limited, gains_none, powerless, fenced, filtered)
 
 

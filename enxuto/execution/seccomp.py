@@ -30,17 +30,21 @@ Instruction = tuple[int, int, int, int]
 """Operation, steps to skip when true, when false, operand."""
 
 
+LOAD_NUMBER: Instruction = (_LOAD, 0, 0, _NUMBER_AT)
+ALLOW: Instruction = (_RETURN, 0, 0, _ALLOW)
+
+
 class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
-def install(processor: Processor, pid: int) -> None:
+def install(processor: Processor, instructions: list[Instruction]) -> None:
     """Filter every thread of this process from here on. Cannot be undone. Needs ``no_new_privs``; raises OSError."""
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program(processor, pid))
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
     number = _number(WATCHED["seccomp"], processor)
     if number is None:
         raise OSError(errno.ENOSYS, "this processor has no seccomp")
-    system_call(number, _SET_MODE_FILTER, _ALL_THREADS_AND_NO_SPECULATION_BRAKE, _Program(len(code) // 8, code))
+    system_call(number, _SET_MODE_FILTER, _ALL_THREADS_AND_NO_SPECULATION_BRAKE, _Program(len(instructions), code))
 
 
 def program(processor: Processor, pid: int) -> list[Instruction]:
@@ -49,11 +53,11 @@ def program(processor: Processor, pid: int) -> list[Instruction]:
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_JUMP_IF_EQUAL, 1, 0, _AUDIT_ARCHITECTURE[processor]),
         (_RETURN, 0, 0, _KILL_PROCESS),
-        (_LOAD, 0, 0, _NUMBER_AT),
+        LOAD_NUMBER,
         (_JUMP_IF_GREATER, 0, 1, NEWEST_KNOWN),
         (_RETURN, 0, 0, _ERROR | errno.ENOSYS),
-        *_answer(REFUSED, processor, errno.EPERM),
-        *_answer(NOT_IMPLEMENTED, processor, errno.ENOSYS),
+        *answer(REFUSED, processor, errno.EPERM),
+        *answer(NOT_IMPLEMENTED, processor, errno.ENOSYS),
         *_watch("clone", processor, 0, [(_JUMP_IF_ANY_BIT, _CLONE_THREAD)], found=_ALLOW),
         *_watch("kill", processor, 0, _any_of(pid), found=_ALLOW),
         *_watch("tgkill", processor, 0, _any_of(pid), found=_ALLOW),
@@ -63,7 +67,7 @@ def program(processor: Processor, pid: int) -> list[Instruction]:
         *_watch("ioctl", processor, 1, _any_of(_PUSH_TERMINAL_INPUT, _CONSOLE_CONTROL), found=_ERROR | errno.EPERM),
         *_watch("open", processor, 1, _any_of(_READ_ONLY_BUT_TRUNCATE), found=_ERROR | errno.EPERM, mask=True),
         *_watch("openat", processor, 2, _any_of(_READ_ONLY_BUT_TRUNCATE), found=_ERROR | errno.EPERM, mask=True),
-        (_RETURN, 0, 0, _ALLOW),
+        ALLOW,
     ]
 
 
@@ -71,8 +75,8 @@ def _number(numbers: Numbers, processor: Processor) -> int | None:
     return numbers[0] if processor == "x86_64" else numbers[1]
 
 
-def _answer(calls: dict[str, Numbers], processor: Processor, error: int) -> list[Instruction]:
-    """Answer these calls with an error."""
+def answer(calls: dict[str, Numbers], processor: Processor, error: int) -> list[Instruction]:
+    """Answer these calls with an error; expects the call's number to be loaded."""
     known = [number for numbers in calls.values() if (number := _number(numbers, processor)) is not None]
     return [
         instruction
