@@ -28,7 +28,7 @@ class Editor:
     def weight(self, name: str, array: np.ndarray, dtype: ir.DataType | None = None) -> ir.Value:
         """A new initializer."""
         free = self.free_name(name)
-        value = ir.val(free, const_value=ir.tensor(np.ascontiguousarray(array), dtype=dtype, name=free))
+        value = ir.val(free, const_value=ir.tensor(np.asarray(array, order="C"), dtype=dtype, name=free))
         self.graph.register_initializer(value)
         return value
 

@@ -17,7 +17,7 @@ _WEIGHT_INPUTS = {
     "GRU": (1, 2),
     "RNN": (1, 2),
 }
-_SAME_VALUES = frozenset({"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
+REARRANGEMENTS = frozenset({"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 """What may stand between a weight and the node that computes with it."""
 
 
@@ -54,10 +54,37 @@ def initializer_behind(value: ir.Value | None) -> ir.Value | None:
     """The initializer that this value is, or is a plain rearrangement of."""
     while value is not None and not is_constant(value):
         producer = value.producer()
-        if producer is None or producer.op_type not in _SAME_VALUES or not in_default_domain(producer):
+        if producer is None or producer.op_type not in REARRANGEMENTS or not in_default_domain(producer):
             return None
         value = producer.inputs[0]
     return value
+
+
+def computed_array(value: ir.Value | None) -> np.ndarray | None:
+    """The numbers of an initializer as they arrive here, rearranged on the way or not; None for anything else."""
+    if value is None or initializer_behind(value) is None:
+        return None
+    producer = value.producer()
+    if producer is None:
+        return array_of(value)
+    data = computed_array(producer.inputs[0])
+    return None if data is None else _rearranged(producer, data)
+
+
+def _rearranged(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
+    match node.op_type:
+        case "Identity":
+            return data
+        case "Transpose":
+            order = node.attributes.get("perm")
+            return np.transpose(data, order.as_ints() if order else None)
+        case "Reshape":
+            shape = input_of(node, 1)
+            return data.reshape(array_of(shape)) if is_constant(shape) and shape is not None else None
+        case "Cast":
+            target = ir.DataType(node.attributes["to"].as_int())
+            return data.astype(target.numpy()) if target.is_floating_point() else None
+    return None
 
 
 def is_constant(value: ir.Value | None) -> bool:
@@ -84,4 +111,4 @@ def array_of(value: ir.Value) -> np.ndarray:
 
 def replace_array(value: ir.Value, array: np.ndarray) -> None:
     """Give an initializer of the same type and shape other numbers."""
-    value.const_value = ir.tensor(np.ascontiguousarray(array), dtype=value.dtype, name=value.name)
+    value.const_value = ir.tensor(np.asarray(array, order="C"), dtype=value.dtype, name=value.name)

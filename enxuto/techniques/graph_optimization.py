@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from enxuto.techniques.base import Technique
+from enxuto.errors import NotApplicable
+from enxuto.techniques.base import Context, Technique, Work
 
 
 class GraphOptimization(Technique):
@@ -14,3 +15,17 @@ class GraphOptimization(Technique):
     lossless: ClassVar[bool] = True
 
     kind: Literal["graph_optimization"] = "graph_optimization"
+
+    def apply(self, work: Work, context: Context) -> Work:
+        from enxuto.graph.normalize import normalized
+        from enxuto.graph.optimize import difference, optimized
+
+        model = optimized(work.model)
+        changed = difference(normalized(work.model), model)
+        if not changed:
+            raise NotApplicable(
+                "The graph holds nothing to fold, to merge or to remove.",
+                code="graph_already_optimal",
+                hint="Leave this technique out of the recipe.",
+            )
+        return work.with_model(model, changed)

@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from enxuto.techniques.base import Technique
+from enxuto.errors import NotApplicable
+from enxuto.techniques.base import Context, Technique, Work
+
+NodeName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 class StaticInt8(Technique):
-    """Weights and activations in 8 bits; activation ranges come from calibration data."""
+    """Weights and activations in 8 bits; activation ranges come from calibration data.
+
+    Written as QuantizeLinear and DequantizeLinear pairs around convolutions, matrix products and what lies between
+    them. Activations are U8 and weights S8 where the processor multiplies those fast (VNNI), weights of 7 bits on
+    AVX2 without it, S8 for both on ARM. Batch norms are merged first.
+    """
 
     max_drift: ClassVar[float] = 0.2
     needs_calibration: ClassVar[bool] = True
 
     kind: Literal["static_int8"] = "static_int8"
-    calibration: Literal["minmax", "percentile"] = Field("minmax", description="How activation ranges are chosen.")
-    percentile: float = Field(99.99, ge=90, le=100, description="Share of values, in percent, inside the range.")
+    calibration: Literal["minmax", "percentile"] = Field(
+        "minmax", description="How activation ranges are chosen: all values seen, or the given share of them."
+    )
+    percentile: float = Field(
+        99.99,
+        ge=90,
+        le=100,
+        description="Share of values, in percent, inside the range; half of the rest is cut off at either end.",
+    )
+    per_channel: bool = Field(
+        True, description="One scale for each output channel of a weight instead of one in all: more accurate."
+    )
+    float_stem: bool = Field(
+        False,
+        description="Leave convolutions that read fewer than four channels in floating point, where integer kernels "
+        "gain nothing.",
+    )
+    exclude: list[NodeName] = Field(
+        default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
+    )
+
+    def requires(self, work: Work, context: Context) -> None:
+        from enxuto.graph.normalize import normalized
+        from enxuto.quantization.static import OPERATORS
+        from enxuto.quantization.suitable import require_float_linears
+
+        require_float_linears(normalized(work.model), OPERATORS)
+
+    def apply(self, work: Work, context: Context) -> Work:
+        from enxuto.quantization.static import Options, quantize_static
+
+        if context.calibration is None:
+            raise NotApplicable("Ranges come from calibration data.", code="calibration_data_missing")
+        options = Options(
+            percentile=self.percentile if self.calibration == "percentile" else None,
+            per_channel=self.per_channel,
+            float_stem=self.float_stem,
+            exclude=frozenset(self.exclude),
+        )
+        done = quantize_static(work.model, context.calibration, options, context)
+        return work.with_model(done.model, *done.notes)

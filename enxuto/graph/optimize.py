@@ -1,0 +1,71 @@
+"""Graph optimization by onnxscript's optimizer, within limits on size and with the signature kept.
+
+Why onnxscript's: docs/decisions/0005-graph-optimizer.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import onnx_ir as ir
+from onnxscript.optimizer import optimize_ir
+
+from enxuto.graph.normalize import normalized
+from enxuto.graph.weights import REARRANGEMENTS
+
+_ROUNDS = 4
+_SPARE_BYTES = 1024
+"""That folding one node may add to the file."""
+
+
+def optimized(model: ir.Model) -> ir.Model:
+    """A copy with constants folded, batch norms merged into convolutions, and no dead or duplicate nodes."""
+    copy = normalized(model)
+    declared = {value.name: (value.type, value.shape) for value in _node_outputs(copy)}
+    optimize_ir(copy, num_iterations=_ROUNDS, should_fold=_should_fold)
+    for value in _node_outputs(copy):  # what was inferred on the way would only make the file larger
+        value.type, value.shape = declared.get(value.name, (None, None))
+    return copy
+
+
+def _node_outputs(model: ir.Model) -> list[ir.Value]:
+    return [output for node in model.graph.all_nodes() for output in node.outputs]
+
+
+def _should_fold(node: ir.Node) -> bool | None:
+    """Never where the file would grow, always where a weight is only rearranged, else by the optimizer's own rules."""
+    grown = _bytes_of_outputs(node) - _bytes_given_up(node)
+    if math.isnan(grown):
+        return None
+    if grown > _SPARE_BYTES:
+        return False
+    return True if node.op_type in REARRANGEMENTS and grown <= 0 else None
+
+
+def _bytes_given_up(node: ir.Node) -> float:
+    """Of weights that nothing else reads."""
+    values = {id(value): value for value in node.inputs if value is not None}.values()
+    alone = [value for value in values if {id(use.node) for use in value.uses()} == {id(node)}]
+    return sum(value.const_value.nbytes for value in alone if value.const_value is not None)
+
+
+def _bytes_of_outputs(node: ir.Node) -> float:
+    """NaN where shapes are not known."""
+    total = 0.0
+    for output in node.outputs:
+        if output.shape is None or output.dtype is None or not output.shape.is_static():
+            return math.nan
+        total += math.prod(output.shape.numpy()) * output.dtype.itemsize
+    return total
+
+
+def difference(before: ir.Model, after: ir.Model) -> str:
+    """Which nodes became fewer and which more; empty where none did."""
+    old, new = _operators(before), _operators(after)
+    changes = [f"{op} {old[op]} → {new[op]}" for op in sorted(old | new) if old[op] != new[op]]
+    return f"{old.total()} → {new.total()} nodes: {', '.join(changes)}." if changes else ""
+
+
+def _operators(model: ir.Model) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.all_nodes())

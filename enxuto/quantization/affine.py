@@ -1,0 +1,92 @@
+"""The arithmetic of affine quantization: ``real = scale · (integer − zero_point)``.
+
+Source: ONNX QuantizeLinear and DequantizeLinear; Jacob et al., "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+ActivationType = Literal["uint8", "int8"]
+
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny) * 256
+_LARGEST_BIAS = 2**31 - 2**8
+"""Below the end of int32, so that float32 rounding cannot cross it."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Of real values."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Affine:
+    """How a tensor is quantized as a whole."""
+
+    scale: np.ndarray
+    """float32, a scalar."""
+    zero_point: np.ndarray
+    """uint8 or int8, a scalar."""
+
+    def quantize(self, array: np.ndarray) -> np.ndarray:
+        limits = np.iinfo(self.zero_point.dtype)
+        rounded: np.ndarray = np.rint(array / self.scale) + self.zero_point.astype(np.float32)
+        return rounded.clip(limits.min, limits.max).astype(self.zero_point.dtype)
+
+
+def for_range(values: Range, dtype: ActivationType) -> Affine:
+    """Of 256 levels, one of which is exactly zero: padding and ReLU rely on it."""
+    kind = np.dtype(dtype)
+    smallest = int(np.iinfo(kind).min)
+    low, high = min(values.low, 0.0), max(values.high, 0.0)
+    scale = np.float32((high - low) / 255)
+    if scale < _SMALLEST_SCALE:
+        scale = np.float32(1.0)
+    zero_point = np.clip(np.rint(smallest - low / float(scale)), smallest, smallest + 255)
+    return Affine(np.array(scale, dtype=np.float32), np.array(zero_point).astype(kind))
+
+
+def weight_scales(array: np.ndarray, axis: int | None, limit: int) -> np.ndarray:
+    """Symmetric scales, one for each index along ``axis`` or one in all, so that integers stay within ± ``limit``.
+
+    A channel of zeros takes the smallest scale of the others: its bias is quantized with it.
+    """
+    others = None if axis is None else tuple(dim for dim in range(array.ndim) if dim != axis)
+    scales = (np.abs(array).max(axis=others, initial=0.0) / limit).astype(np.float32)
+    usable = scales >= _SMALLEST_SCALE
+    fallback = scales[usable].min() if usable.any() else np.float32(1.0)
+    return np.where(usable, scales, fallback).astype(np.float32)
+
+
+def quantize_weight(array: np.ndarray, scales: np.ndarray, axis: int | None, limit: int) -> np.ndarray:
+    """int8, rounded to nearest even."""
+    rounded: np.ndarray = np.rint(array / spread(scales, array.ndim, axis))
+    return rounded.clip(-limit, limit).astype(np.int8)
+
+
+def scales_that_hold(scales: np.ndarray, input_scale: float, bias: np.ndarray) -> np.ndarray:
+    """Weight scales, raised where the bias would not fit into int32 at ``input_scale · scale``."""
+    needed: np.ndarray = np.abs(bias) / (input_scale * _LARGEST_BIAS)
+    return np.maximum(scales, needed.astype(np.float32))
+
+
+def quantize_bias(bias: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """int32, at the scale of the products that it is added to."""
+    rounded: np.ndarray = np.rint(bias.astype(np.float64) / scales)
+    return rounded.clip(-(2**31), 2**31 - 1).astype(np.int32)
+
+
+def spread(scales: np.ndarray, rank: int, axis: int | None) -> np.ndarray:
+    """Scales in a shape that broadcasts against a tensor of this rank."""
+    if axis is None:
+        return scales
+    shape = [1] * rank
+    shape[axis] = -1
+    return scales.reshape(shape)

@@ -1,0 +1,74 @@
+"""Convolutions and matrix products with constant weights: what every INT8 method quantizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from enxuto.graph.weights import computed_array, in_default_domain, input_of
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A node whose output is linear in one input, with the rest constant."""
+
+    node: ir.Node
+    weight: np.ndarray
+    """float32, as the node reads it, scaled by Gemm's alpha."""
+    bias: np.ndarray | None
+    """float32, one an output channel, scaled by Gemm's beta."""
+    channel_axis: int
+    """Of the weight: where output channels are counted."""
+
+    @property
+    def channels(self) -> int:
+        return int(self.weight.shape[self.channel_axis])
+
+
+def linears(graph: ir.Graph, operators: frozenset[str]) -> Iterator[Linear]:
+    """Of the graph itself: subgraphs are left alone."""
+    for node in graph:
+        if in_default_domain(node) and node.op_type in operators and (found := _linear(node)):
+            yield found
+
+
+def _linear(node: ir.Node) -> Linear | None:
+    weight = computed_array(input_of(node, 1))
+    data = node.inputs[0]
+    if weight is None or weight.dtype != np.float32 or not np.isfinite(weight).all() or not weight.size:
+        return None
+    if data is None or computed_array(data) is not None:
+        return None
+    match node.op_type:
+        case "Conv":
+            return _with_bias(node, weight, 0, 1.0)
+        case "MatMul":
+            return Linear(node, weight, None, 1) if weight.ndim == 2 else None
+        case "Gemm":
+            if _number(node, "transA", 0):
+                return None
+            scaled = weight * np.float32(_number(node, "alpha", 1.0))
+            return _with_bias(node, scaled, 0 if _number(node, "transB", 0) else 1, _number(node, "beta", 1.0))
+    return None
+
+
+def _with_bias(node: ir.Node, weight: np.ndarray, axis: int, factor: float) -> Linear | None:
+    given = input_of(node, 2)
+    if given is None:
+        return Linear(node, weight, None, axis)
+    bias = computed_array(given)
+    channels = weight.shape[axis]
+    if bias is None or bias.size not in (1, channels) or bias.shape[-1:] not in ((), (1,), (channels,)):
+        return None
+    if not np.isfinite(bias).all():
+        return None
+    spread = np.broadcast_to(bias.astype(np.float32).ravel() * np.float32(factor), (channels,))
+    return Linear(node, weight, spread, axis)
+
+
+def _number(node: ir.Node, name: str, default: float) -> float:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else float(attribute.value)

@@ -1,0 +1,151 @@
+"""Puts quantization into a graph as pairs of QuantizeLinear and DequantizeLinear, which runtimes fuse into kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from enxuto.graph.edit import Editor
+from enxuto.graph.weights import array_of, is_constant
+from enxuto.quantization.affine import (
+    ActivationType,
+    Affine,
+    Range,
+    for_range,
+    quantize_bias,
+    quantize_weight,
+    scales_that_hold,
+    weight_scales,
+)
+from enxuto.quantization.linear import Linear
+from enxuto.quantization.placement import Placement
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What integers look like."""
+
+    activations: ActivationType
+    weight_limit: int
+    """Weights lie within ± this: 127, or 63 where products of 8-bit pairs would saturate (AVX2 without VNNI)."""
+    per_channel: bool
+
+
+def insert(graph: ir.Graph, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme) -> None:
+    """Edit a normalized graph in place; ``ranges`` by the name of each tensor that a range is taken from."""
+    _Insertion(graph, placement, ranges, scheme).run()
+
+
+class _Insertion:
+    def __init__(self, graph: ir.Graph, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme) -> None:
+        self._graph = graph
+        self._placement = placement
+        self._scheme = scheme
+        self._editor = Editor(graph)
+        self._affine = {root: for_range(ranges[str(root.name)], scheme.activations) for root in self._roots()}
+        self._parameters: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
+        """Scale and zero point by root."""
+
+    def run(self) -> None:
+        for linear in self._placement.linears:
+            self._quantize_weights(linear)
+        for node in self._placement.followers:
+            self._quantize_constants(node)
+        readers = {one.node for one in self._placement.linears} | set(self._placement.followers)
+        for tensor in self._placement.tensors:
+            self._quantize_tensor(tensor, readers)
+
+    def _roots(self) -> list[ir.Value]:
+        return list(dict.fromkeys(self._placement.range_of.values()))
+
+    def _quantize_tensor(self, tensor: ir.Value, readers: set[ir.Node]) -> None:
+        root = self._placement.range_of[tensor]
+        if root not in self._parameters:
+            self._parameters[root] = self._weights_of(str(root.name), self._affine[root])
+        uses = [use for use in tensor.uses() if tensor in self._placement.written or use.node in readers]
+        quantize = self._editor.node("QuantizeLinear", [tensor, *self._parameters[root]], f"{tensor.name}_quantize")
+        restore = self._dequantize(quantize.outputs[0], *self._parameters[root], f"{tensor.name}_dequantize")
+        for use in uses:
+            use.node.replace_input_with(use.idx, restore.outputs[0])
+        producer = tensor.producer()
+        if producer is None:
+            self._graph.insert_before(self._graph[0], [quantize, restore])
+        else:
+            self._graph.insert_after(producer, [quantize, restore])
+        if tensor.is_graph_output() and tensor in self._placement.written:
+            self._hand_over(tensor, restore.outputs[0])
+
+    def _hand_over(self, tensor: ir.Value, restored: ir.Value) -> None:
+        """Let the restored tensor be the graph's output, under its name."""
+        name, restored.type, restored.shape = tensor.name, tensor.type, tensor.shape
+        tensor.name = self._editor.free_name(f"{name}_before_quantization")
+        restored.name = name
+        for position, output in enumerate(self._graph.outputs):
+            if output is tensor:
+                self._graph.outputs[position] = restored
+
+    def _quantize_weights(self, linear: Linear) -> None:
+        node, name = linear.node, str(linear.node.inputs[1].name if linear.node.inputs[1] else "")
+        axis = linear.channel_axis if self._scheme.per_channel else None
+        input_scale = float(self._affine[self._placement.range_of[_data(node)]].scale)
+        scales = weight_scales(linear.weight, axis, self._scheme.weight_limit)
+        if linear.bias is not None:
+            held = scales_that_hold(scales, input_scale, linear.bias)
+            scales = held if self._scheme.per_channel else np.max(held)
+        integers = quantize_weight(linear.weight, scales, axis, self._scheme.weight_limit)
+        self._replace(node, 1, f"{name}_int8", integers, scales, axis)
+        if linear.bias is not None:
+            bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
+            bias = quantize_bias(linear.bias, bias_scales)
+            self._replace(
+                node, 2, f"{node.name}_bias_int32", bias, bias_scales, 0 if self._scheme.per_channel else None
+            )
+        for factor in ("alpha", "beta"):
+            node.attributes.pop(factor, None)
+
+    def _quantize_constants(self, node: ir.Node) -> None:
+        if node.op_type not in ("Add", "Mul", "Concat"):
+            return
+        for position, value in enumerate(node.inputs):
+            if value is not None and is_constant(value):
+                array = array_of(value)
+                affine = for_range(Range(float(array.min()), float(array.max())), self._scheme.activations)
+                self._replace(
+                    node, position, f"{value.name}_{self._scheme.activations}",
+                    affine.quantize(array), affine.scale, None, affine.zero_point,
+                )  # fmt: skip
+
+    def _replace(
+        self, node: ir.Node, position: int, name: str, integers: np.ndarray, scales: np.ndarray, axis: int | None,
+        zero_points: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Let an input be read from integers stored in the file."""
+        if zero_points is None:
+            zero_points = np.zeros(scales.shape, dtype=integers.dtype)
+        stored = self._editor.weight(name, integers)
+        parameters = self._weights_of(name, Affine(scales, zero_points))
+        restore = self._dequantize(stored, *parameters, f"{name}_dequantize", axis)
+        self._graph.insert_before(node, restore)
+        node.replace_input_with(position, restore.outputs[0])
+
+    def _weights_of(self, name: str, affine: Affine) -> tuple[ir.Value, ir.Value]:
+        return (
+            self._editor.weight(f"{name}_scale", affine.scale),
+            self._editor.weight(f"{name}_zero_point", affine.zero_point),
+        )
+
+    def _dequantize(
+        self, stored: ir.Value, scale: ir.Value, zero_point: ir.Value, name: str, axis: int | None = None
+    ) -> ir.Node:
+        attributes: dict[str, int | float | str | list[int]] = {} if axis is None else {"axis": axis}
+        return self._editor.node("DequantizeLinear", [stored, scale, zero_point], name, attributes=attributes)
+
+
+def _data(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    if value is None:
+        raise ValueError(f"'{node.name}' has no data input")
+    return value
