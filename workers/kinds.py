@@ -106,7 +106,7 @@ def _output(bench: Bench, report: OptimizeReport, candidate: Candidate) -> Outpu
         size_bytes=candidate.model.size_bytes,
         inspection=seen.inspection,
         lineage=Lineage(
-            parent=bench.lease.request["model"], recipe=candidate.recipe, candidate=candidate.name
+            job=bench.lease.job, parent=bench.lease.request["model"], recipe=candidate.recipe, candidate=candidate.name
         ).model_dump(mode="json", by_alias=True),
     )
 
