@@ -1,0 +1,36 @@
+"""The same verbs as ``enxuto.optimize`` and ``enxuto.compare``, done by a server."""
+
+from enxuto.client.client import Client
+from enxuto.client.errors import (
+    DamagedDownload,
+    JobCancelled,
+    JobFailed,
+    NotAuthorized,
+    NotFound,
+    NotReady,
+    NotUnderstood,
+    Problem,
+    RequestRefused,
+    ServerBroken,
+    ServerBusy,
+    Unreachable,
+)
+from enxuto.client.resources import Job, Upload
+
+__all__ = [
+    "Client",
+    "DamagedDownload",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "NotAuthorized",
+    "NotFound",
+    "NotReady",
+    "NotUnderstood",
+    "Problem",
+    "RequestRefused",
+    "ServerBroken",
+    "ServerBusy",
+    "Unreachable",
+    "Upload",
+]

@@ -1,0 +1,285 @@
+"""A server's verbs: upload, ask, wait, take home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from enxuto.client import transfer
+from enxuto.client.errors import JobCancelled, JobFailed, NotUnderstood
+from enxuto.client.resources import Job, Upload
+from enxuto.client.transport import Transport
+from enxuto.client.waiting import OnProgress, until_ended, until_ready
+from enxuto.errors import BadInput, EnxutoError, Finding
+from enxuto.goal import Goal, Thresholds
+from enxuto.metric import Metric
+from enxuto.preprocessing import Preprocessing
+from enxuto.recipe import Recipe
+from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
+from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.search.plan import Progress
+from enxuto.workload import Workload
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class Client:
+    """One server.
+
+    Files are given as paths; what is on the server already may be given by its id (``mdl_…``, ``dst_…``).
+    Every method raises the errors of ``enxuto.client.errors``, each with a code, what was wrong, and what to do.
+    """
+
+    def __init__(self, url: str, key: str | None = None, *, timeout: float = 30.0) -> None:
+        """``timeout``: seconds that the server may stay silent before a request counts as lost."""
+        if not url.startswith(("http://", "https://")):
+            raise BadInput(
+                f"'{url}' is no address of a server.",
+                code="bad_server_url",
+                hint="Give one such as http://127.0.0.1:8000.",
+            )
+        self._transport = Transport(url, key, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def optimize(
+        self,
+        model: str | Path,
+        dataset: str | Path | None = None,
+        goal: Goal | None = None,
+        *,
+        recipe: Recipe | None = None,
+        calibration: str | Path | None = None,
+        preprocessing: Preprocessing | None = None,
+        metric: Metric | None = None,
+        workload: Workload | None = None,
+        deadline_s: float | None = None,
+        seed: int = 0,
+        target: str = "any",
+        out: str | Path | None = None,
+        progress: OnProgress | None = None,
+    ) -> OptimizeReport:
+        """Make a model lean on the server, and prove it.
+
+        Args:
+            out: A folder for ``optimized.onnx`` (what is recommended), ``report.json`` and ``report.html``.
+            progress: Called with what a person waiting should see.
+
+        Interrupted by Ctrl-C, it cancels the job on the server.
+        """
+        options = OptimizeOptions(
+            goal=goal,
+            recipe=recipe,
+            preprocessing=preprocessing or {},
+            metric=metric,
+            workload=workload or Workload(),
+            deadline_s=deadline_s,
+            seed=seed,
+        )
+        roles = {"evaluation": dataset, "calibration": calibration}
+        body = {
+            **options.model_dump(mode="json", by_alias=True),
+            "kind": "optimize",
+            "model": self._on_server("models", model, progress),
+            "data": self._data(roles, progress),
+            "target": target,
+        }
+        job = self._finish(body, progress)
+        report = self.report(job.id)
+        if not isinstance(report, OptimizeReport):
+            raise _unlike("an optimize report", f"report of {job.id}")
+        if out is not None:
+            self._deliver(job, report, Path(out))
+        return report
+
+    def compare(
+        self,
+        model: str | Path,
+        against: str | Path,
+        dataset: str | Path | None = None,
+        thresholds: Thresholds | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        metric: Metric | None = None,
+        workload: Workload | None = None,
+        seed: int = 0,
+        target: str = "any",
+        out: str | Path | None = None,
+        progress: OnProgress | None = None,
+    ) -> CompareReport:
+        """Judge ``model`` against ``against`` on the server; ``out`` as in ``optimize``, without a model."""
+        options = CompareOptions(
+            thresholds=thresholds or Thresholds(),
+            preprocessing=preprocessing or {},
+            metric=metric,
+            workload=workload or Workload(),
+            seed=seed,
+        )
+        body = {
+            **options.model_dump(mode="json", by_alias=True),
+            "kind": "compare",
+            "model": self._on_server("models", model, progress),
+            "against": self._on_server("models", against, progress),
+            "data": self._data({"evaluation": dataset}, progress),
+            "target": target,
+        }
+        job = self._finish(body, progress)
+        report = self.report(job.id)
+        if not isinstance(report, CompareReport):
+            raise _unlike("a compare report", f"report of {job.id}")
+        if out is not None:
+            self._deliver(job, report, Path(out))
+        return report
+
+    def upload_model(self, path: str | Path) -> Upload:
+        """Send a model and wait until it is inspected. Raises BadInput with the finding where it is rejected."""
+        return self._upload("models", Path(path))
+
+    def upload_dataset(self, path: str | Path) -> Upload:
+        """Send data and wait until it is inspected. Raises BadInput with the finding where it is rejected."""
+        return self._upload("datasets", Path(path))
+
+    def model(self, model_id: str) -> Upload:
+        return self._get(Upload, f"/v1/models/{_part(model_id)}")
+
+    def dataset(self, dataset_id: str) -> Upload:
+        return self._get(Upload, f"/v1/datasets/{_part(dataset_id)}")
+
+    def jobs(self, *, state: str | None = None, kind: str | None = None) -> Iterator[Job]:
+        """Newest first; fetched page by page as they are asked for."""
+        params: dict[str, str | int] = {"limit": 50}
+        params |= {name: value for name, value in (("state", state), ("kind", kind)) if value}
+        while True:
+            page = _parse(_JobPage, self._transport.get("/v1/jobs", params))
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            params["cursor"] = page.next_cursor
+
+    def job(self, job_id: str) -> Job:
+        return self._get(Job, f"/v1/jobs/{_part(job_id)}")
+
+    def wait(self, job_id: str, progress: OnProgress | None = None) -> Job:
+        """Until the job has ended, one way or the other."""
+        return until_ended(lambda wait_s: self._get(Job, f"/v1/jobs/{_part(job_id)}", wait_s), progress)
+
+    def cancel(self, job_id: str) -> Job:
+        return _parse(Job, self._transport.post(f"/v1/jobs/{_part(job_id)}/cancel"))
+
+    def report(self, job_id: str) -> OptimizeReport | CompareReport:
+        content = self._transport.get(f"/v1/jobs/{_part(job_id)}/report").content
+        try:
+            return ReportAdapter.validate_json(content)
+        except ValidationError as error:
+            raise _unlike("a report", f"report of {job_id}") from error
+
+    def report_html(self, job_id: str) -> bytes:
+        return self._transport.get(f"/v1/jobs/{_part(job_id)}/report.html").content
+
+    def download(self, model_id: str, path: str | Path) -> Path:
+        """Fetch a model's bytes into a file, or into a folder under its own name.
+
+        Resumed where a connection broke, also by a later call; checked against the digest; never half there.
+        """
+        return transfer.download(self._transport, self.model(model_id), Path(path))
+
+    def techniques(self) -> list[dict[str, Any]]:
+        return _parse(_Listed, self._transport.get("/v1/techniques")).items
+
+    def targets(self) -> list[dict[str, Any]]:
+        return _parse(_Listed, self._transport.get("/v1/targets")).items
+
+    def _get(self, kind: type[R], path: str, wait_s: float = 0) -> R:
+        return _parse(kind, self._transport.get(path, wait_s=wait_s))
+
+    def _upload(self, collection: str, path: Path) -> Upload:
+        sent = _parse(Upload, transfer.upload(self._transport, collection, path, wait_s=10))
+        return until_ready(sent, lambda wait_s: self._get(Upload, f"/v1/{collection}/{_part(sent.id)}", wait_s))
+
+    def _on_server(self, collection: str, given: str | Path, progress: OnProgress | None) -> str:
+        prefix = {"models": "mdl_", "datasets": "dst_"}[collection]
+        if isinstance(given, str) and given.startswith(prefix) and not Path(given).exists():
+            return given
+        if progress:
+            progress(Progress("upload", f"uploading {Path(given).name}", 0.0))
+        return self._upload(collection, Path(given)).id
+
+    def _data(self, roles: dict[str, str | Path | None], progress: OnProgress | None) -> dict[str, str]:
+        """Ids by role; the same file in two roles is sent once."""
+        sent: dict[str, str] = {}
+        for given in roles.values():
+            if given is not None and str(given) not in sent:
+                sent[str(given)] = self._on_server("datasets", given, progress)
+        return {role: sent[str(given)] for role, given in roles.items() if given is not None}
+
+    def _finish(self, body: dict[str, Any], progress: OnProgress | None) -> Job:
+        job = _parse(Job, self._transport.post("/v1/jobs", body))
+        try:
+            job = self.wait(job.id, progress)
+        except KeyboardInterrupt:
+            with suppress(EnxutoError):  # the interrupt is what the caller must hear of
+                self.cancel(job.id)
+            raise
+        match job.state:
+            case "failed":
+                unknown = Finding(code=EnxutoError.default_code, detail="It gave no reason.", fault="internal")
+                raise JobFailed(job.id, job.error.finding if job.error else unknown)
+            case "cancelled":
+                raise JobCancelled(job.id, has_report=job.has_report)
+        return job
+
+    def _deliver(self, job: Job, report: OptimizeReport | CompareReport, out: Path) -> None:
+        if isinstance(report, OptimizeReport):
+            model_id = report.recommended.id or (job.result or {}).get("model")
+            if model_id is None:
+                raise _unlike("the id of the recommended model", f"report of {job.id}")
+            out.mkdir(parents=True, exist_ok=True)
+            self.download(model_id, out / "optimized.onnx")
+        transfer.write_whole(out / "report.json", report.model_dump_json(by_alias=True, indent=1).encode())
+        transfer.write_whole(out / "report.html", self.report_html(job.id))
+
+
+class _JobPage(BaseModel):
+    items: list[Job]
+    next_cursor: str | None = None
+
+
+class _Listed(BaseModel):
+    items: list[dict[str, Any]]
+
+
+def _part(given: str) -> str:
+    return quote(given, safe="")
+
+
+def _parse(kind: type[R], response: httpx.Response) -> R:
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as error:
+        raise _unlike(
+            "what an Enxuto server sends", f"answer to {response.request.method} {response.url.path}"
+        ) from error
+
+
+def _unlike(expected: str, what: str) -> NotUnderstood:
+    return NotUnderstood(
+        f"The {what} is not {expected}, as far as this version knows it.",
+        code="answer_not_understood",
+        hint="Check the address, and that server and client have the same version of Enxuto.",
+    )
