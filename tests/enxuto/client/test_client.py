@@ -111,7 +111,7 @@ def test_what_is_on_the_server_already_is_given_by_its_id() -> None:
     with scripted(service) as server, Client(server.url) as client:
         client.optimize("mdl_abc", "dst_abc", recipe=[StaticInt8(calibration="percentile")])
     assert (service.body["model"], service.body["data"]) == ("mdl_abc", {"evaluation": "dst_abc"})
-    assert service.body["recipe"] == [{"kind": "static_int8", "calibration": "percentile", "percentile": 99.99}]
+    assert service.body["recipe"] == [StaticInt8(calibration="percentile").model_dump(mode="json")]
     assert service.body["goal"] is None
 
 
