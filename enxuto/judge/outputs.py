@@ -21,30 +21,27 @@ class OutputWriter:
     def __init__(self, folder: Path, count: int) -> None:
         self._folder = folder
         self._count = count
-        self._arrays: dict[str, np.memmap | None] = {}
+        self._arrays: dict[str, np.memmap] = {}
 
     def add(self, start: int, outputs: Mapping[str, np.ndarray]) -> None:
-        for name, output in outputs.items():
-            if name not in self._arrays:
-                self._arrays[name] = self._create(output)
-            array = self._arrays[name]
-            if array is None:
-                continue
-            if array.shape[1:] == output.shape[1:] and array.dtype == output.dtype:
+        if start == 0:
+            self._create(outputs)
+        for name, array in list(self._arrays.items()):
+            output = outputs.get(name)
+            if output is not None and (output.shape[1:], output.dtype) == (array.shape[1:], array.dtype):
                 array[start : start + len(output)] = output
             else:
-                _path(array).unlink()
-                self._arrays[name] = None
+                _path(self._arrays.pop(name)).unlink()
 
     def names(self) -> dict[str, str]:
         """Name of the file that holds each output."""
-        return {name: _path(array).name for name, array in self._arrays.items() if array is not None}
+        return {name: _path(array).name for name, array in self._arrays.items()}
 
-    def _create(self, output: np.ndarray) -> np.memmap | None:
-        if not is_numeric(output) or not output.size:
-            return None
-        path = self._folder / f"output_{len(self._arrays)}.npy"
-        return np.lib.format.open_memmap(path, mode="w+", dtype=output.dtype, shape=(self._count, *output.shape[1:]))
+    def _create(self, outputs: Mapping[str, np.ndarray]) -> None:
+        for position, (name, output) in enumerate(outputs.items()):
+            if is_numeric(output) and output.size:
+                path, shape = self._folder / f"output_{position}.npy", (self._count, *output.shape[1:])
+                self._arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=output.dtype, shape=shape)
 
 
 class Reference:

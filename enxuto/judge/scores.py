@@ -105,9 +105,13 @@ def _labels(truth: np.ndarray | None) -> np.ndarray:
 
 def _shaped(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Axes of one element, such as [n, 1] beside [n], are no difference."""
-    if [size for size in labels.shape[1:] if size != 1] != [size for size in shape[1:] if size != 1]:
+    if _wide_axes(labels.shape) != _wide_axes(shape):
         raise _misfit(f"labels of shape {list(labels.shape)} do not fit an output that wants {list(shape)}")
     return labels.reshape(shape)
+
+
+def _wide_axes(shape: tuple[int, ...]) -> list[int]:
+    return [*shape[:1], *(size for size in shape[1:] if size != 1)]
 
 
 def _class_labels(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""Blocks hold the calls and nothing else."""
+
+import statistics
+import time
+
+import pytest
+
+from enxuto.measure.blocks import calls_in, time_block, warm_up
+
+
+def test_each_call_is_timed_but_the_first() -> None:
+    calls: list[int] = []
+    block = time_block(lambda: calls.append(1), 20)
+    assert len(calls) == 21
+    assert len(block.wall_ns) == 20
+    assert min(block.wall_ns) > 0
+
+
+def test_timing_adds_less_than_five_microseconds_to_a_call() -> None:
+    def nothing() -> None:
+        return None
+
+    assert min(time_block(nothing, 2000).median_ms for _ in range(5)) < 0.005
+
+
+def test_waiting_takes_wall_time_and_working_takes_processor_time_too() -> None:
+    waiting = time_block(lambda: time.sleep(0.01), 3)
+    working = time_block(lambda: sum(range(200_000)), 5)
+    assert waiting.median_ms >= 10
+    assert waiting.cpu_ms < 0.5 * waiting.median_ms
+    assert working.cpu_ms > 0.5 * min(working.wall_ns) / 1e6
+
+
+@pytest.mark.parametrize(("call_ms", "calls"), [(0.1, 300), (10.0, 3), (500.0, 3), (0.0, 100_000)])
+def test_a_block_is_filled_with_at_least_three_calls(call_ms: float, calls: int) -> None:
+    assert calls_in(30.0, call_ms) == calls
+
+
+def test_warming_up_lasts_until_calls_stop_getting_faster() -> None:
+    waits = iter([0.03, 0.02, 0.015, 0.01, 0.008, 0.006, 0.005])
+    seen: list[float] = []
+
+    def call() -> None:
+        seen.append(next(waits, 0.002))
+        time.sleep(seen[-1])
+
+    calls = warm_up(call, block_ms=20.0, most_s=5.0)
+    assert statistics.median(seen[-9:]) == 0.002
+    assert 5 <= calls <= 10
+
+
+def test_warming_up_ends_though_calls_never_stand_still() -> None:
+    wait = 0.0005
+
+    def call() -> None:
+        nonlocal wait
+        wait *= 1.1
+        time.sleep(min(wait, 0.05))
+
+    begun = time.monotonic()
+    warm_up(call, block_ms=5.0, most_s=0.2)
+    assert time.monotonic() - begun < 2
