@@ -15,6 +15,7 @@ _LINES_QUOTED = 5
 _NO_MEMORY = re.compile(
     r"bad_alloc|MemoryError|failed to allocate memory|cannot allocate memory|out of memory", re.IGNORECASE
 )
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+)", line (\d+)')
 _SMALLER = "Use a smaller batch, fewer samples or a smaller model, or allow steps more memory."
 
@@ -84,7 +85,7 @@ def death(return_code: int, words: str, limits: Limits) -> EnxutoError:
 
 def plain(text: str) -> str:
     """Untrusted text, as it may stand in a finding: printable and not without end."""
-    printable = "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+    printable = "".join(char if char.isprintable() or char == "\n" else "�" for char in _COLOR.sub("", text))
     return printable if len(printable) <= _LONGEST_DETAIL else f"{printable[:_LONGEST_DETAIL]}…"
 
 
