@@ -1,0 +1,64 @@
+"""What routes declare beside their code, so that the OpenAPI document tells the whole truth."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+Responses = dict[int | str, dict[str, Any]]
+
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {"schema": {"type": "string"}, "description": "Strong entity tag."},
+    "Location": {"schema": {"type": "string"}, "description": "Where it is."},
+    "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which to look again."},
+    "Repr-Digest": {"schema": {"type": "string"}, "description": "SHA-256 of all of it (RFC 9530)."},
+    "Content-Range": {"schema": {"type": "string"}, "description": "Which bytes these are."},
+    "Content-Disposition": {"schema": {"type": "string"}, "description": "What to save it as."},
+}
+
+
+def problems(*statuses: int) -> Responses:
+    """Answers with a problem, by status."""
+    return {status: {"description": HTTPStatus(status).phrase, "content": _PROBLEM} for status in statuses}
+
+
+EVERYWHERE = problems(401, 403, 422, 500, 503)
+"""What any route under /v1 may answer."""
+
+
+def headers(*names: str) -> dict[str, dict[str, Any]]:
+    return {name: _HEADERS[name] for name in names}
+
+
+def unchanged() -> Responses:
+    return {304: {"description": "The caller has it already.", "headers": headers("ETag")}}
+
+
+def file_body() -> dict[str, Any]:
+    """The request's body is a file, or a form with one."""
+    binary = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {"file": binary}, "required": ["file"], "additionalProperties": False}
+    content = {"application/octet-stream": {"schema": binary}, "multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def schema_body(name: str) -> dict[str, Any]:
+    """The request's body is JSON of a named schema."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def file_answer(*, media_type: str, ranges: bool = True) -> Responses:
+    """A blob, whole or in part."""
+    schema = {"schema": {"type": "string", "format": "binary"}} if media_type != "application/json" else {}
+    every = headers("ETag", "Repr-Digest")
+    answers: Responses = {
+        200: {"description": "All of it.", "content": {media_type: schema}, "headers": every},
+        206: {
+            "description": "The range asked for.",
+            "content": {media_type: {"schema": {"type": "string", "format": "binary"}}},
+            "headers": every | headers("Content-Range"),
+        },
+    }
+    return answers | unchanged() | problems(404, 416)

@@ -1,0 +1,274 @@
+"""Bytes on their way in: streamed into the blob store, hashed as they come, never whole in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from app.core.blobs import Blobs, Incoming
+from app.core.errors import BadRequest, Stalled, StorageFull, TooLarge, Unprocessable, UnsupportedMedia
+from app.core.settings import Settings
+from enxuto.schema import Digest
+
+_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):")
+_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file that came in whole."""
+
+    name: str
+    sha256: Digest
+    size_bytes: int
+
+
+class _Body(Protocol):
+    """How the file lies in the request's body."""
+
+    name: str | None
+
+    def feed(self, chunk: bytes) -> Iterable[bytes | memoryview]: ...
+
+    def end(self) -> None: ...
+
+
+async def receive(request: Request, blobs: Blobs, settings: Settings, name: str | None) -> Received:
+    """Take the file that the request's body is, or holds. Whatever goes wrong, nothing of it stays."""
+    body = _body_of(request)
+    expected = _expected_digest(request)
+    _check_announced(request, blobs, settings)
+    with blobs.incoming() as incoming:
+        await _stream(request, body, incoming, settings)
+        name = _checked_name(name or body.name)
+        _check_whole(incoming, expected)
+        digest = await run_in_threadpool(incoming.keep)
+    return Received(name, digest, incoming.size_bytes)
+
+
+async def _stream(request: Request, body: _Body, incoming: Incoming, settings: Settings) -> None:
+    # Written and hashed right here: handing pieces to a thread was measured to be slower.
+    clock = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(settings.upload_idle_s) as idle:
+            async for chunk in request.stream():
+                idle.reschedule(clock.time() + settings.upload_idle_s)
+                for piece in body.feed(chunk):
+                    incoming.write(piece)
+                if incoming.size_bytes > settings.max_upload_bytes:
+                    raise _too_large(settings)
+            body.end()
+    except TimeoutError as error:
+        raise Stalled(
+            f"No byte came for {settings.upload_idle_s:g} seconds.",
+            code="upload_stalled",
+            hint="Send the file again, over a connection that holds.",
+            headers={"Connection": "close"},
+        ) from error
+
+
+class _Raw:
+    """The body is the file."""
+
+    name: str | None = None
+
+    def feed(self, chunk: bytes) -> Iterable[bytes]:
+        return (chunk,)
+
+    def end(self) -> None:
+        """A raw body ends where it ends."""
+
+
+class _OneFile:
+    """The body is ``multipart/form-data`` with one file in it, handed on as it is parsed."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.name: str | None = None
+        self._parts = 0
+        self._ended = False
+        self._pieces: list[memoryview] = []
+        self._header = [b"", b""]
+        self._disposition = ""
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise _malformed(str(error)) from error
+
+    def feed(self, chunk: bytes) -> Iterable[memoryview]:
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _malformed(str(error)) from error
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def end(self) -> None:
+        if not self._ended:
+            raise _malformed("the closing boundary is missing")
+        if self._parts != 1:
+            raise _not_one_file(f"There are {self._parts} parts.")
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > 1:
+            raise _not_one_file("There is more than one part.")
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0] += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1] += data[start:end]
+
+    def _on_header_end(self) -> None:
+        field, value = self._header
+        self._header = [b"", b""]
+        if field.lower() == b"content-disposition":
+            self._disposition = value.decode("latin-1")
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        if b"filename" not in options:
+            raise _not_one_file("The part is a field, not a file.")
+        self.name = options[b"filename"].decode("utf-8", "replace")
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._pieces.append(memoryview(data)[start:end])
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _body_of(request: Request) -> _Body:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if encoding := request.headers.get("content-encoding", "").strip():
+        raise UnsupportedMedia(
+            f"A body with Content-Encoding '{encoding}' is not taken.",
+            code="unsupported_content_encoding",
+            hint="Send the file's bytes as they are.",
+        )
+    if kind in (b"", b"application/octet-stream"):
+        return _Raw()
+    if kind == b"multipart/form-data":
+        return _OneFile(options.get(b"boundary", b""))
+    raise UnsupportedMedia(
+        f"A file does not come as '{kind.decode('latin-1')}'.",
+        code="unsupported_media_type",
+        hint="Send the bytes as application/octet-stream (or without a content type: curl -X POST -T FILE URL), "
+        "or one file as multipart/form-data (curl -F file=@FILE URL).",
+        headers={"Accept-Post": "application/octet-stream, multipart/form-data"},
+    )
+
+
+def _check_announced(request: Request, blobs: Blobs, settings: Settings) -> None:
+    """What is too large is refused before the first byte of it."""
+    announced = request.headers.get("content-length", "")
+    size = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 19 else 0
+    if size > settings.max_upload_bytes + (1 << 16):  # what a multipart body may have around its file
+        raise _too_large(settings)
+    if size > (free := shutil.disk_usage(blobs.folder).free):
+        raise StorageFull(
+            f"{size} bytes are announced, and there is room for {free} bytes.",
+            code="storage_full",
+            hint="Delete models and datasets that are not needed, or ask the operator for room.",
+            headers={"Connection": "close"},
+        )
+
+
+def _too_large(settings: Settings) -> TooLarge:
+    return TooLarge(
+        f"A file may have {settings.max_upload_bytes} bytes at most.",
+        code="upload_too_large",
+        hint="Send a smaller file, or ask the operator to raise ENXUTO_MAX_UPLOAD_BYTES.",
+        headers={"Connection": "close"},
+    )
+
+
+def _checked_name(name: str | None) -> str:
+    if name is None:
+        raise Unprocessable(
+            "The file has no name.",
+            code="name_missing",
+            hint="Say what it is called: ?name=model.onnx. Its extension tells what it holds.",
+        )
+    if not _NAME.fullmatch(name):
+        raise Unprocessable(
+            "The file's name holds a slash, a backslash or a control character, or is too long.",
+            code="name_invalid",
+            hint="Send a plain file name of at most 255 characters, such as model.onnx.",
+        )
+    return name
+
+
+def _expected_digest(request: Request) -> Digest | None:
+    """What ``Repr-Digest`` says (RFC 9530); other algorithms than SHA-256 are passed over."""
+    given = _SHA_256.search(request.headers.get("repr-digest", ""))
+    if given is None:
+        return None
+    try:
+        digest = base64.b64decode(given[1], validate=True)
+    except binascii.Error as error:
+        raise _digest_invalid() from error
+    if len(digest) != 32:
+        raise _digest_invalid()
+    return digest.hex()
+
+
+def _digest_invalid() -> BadRequest:
+    return BadRequest(
+        "Repr-Digest names SHA-256 and holds no digest of 32 bytes in Base64.",
+        code="digest_invalid",
+        hint="Send it as: Repr-Digest: sha-256=:BASE64:, or leave it away.",
+    )
+
+
+def _check_whole(incoming: Incoming, expected: Digest | None) -> None:
+    if incoming.size_bytes == 0:
+        raise Unprocessable(
+            "The file is empty.",
+            code="upload_empty",
+            hint="Check the path: with curl, -T FILE sends a file's bytes.",
+        )
+    if expected is not None and incoming.digest != expected:
+        raise Unprocessable(
+            f"The bytes that came have the SHA-256 {incoming.digest}, and Repr-Digest says {expected}.",
+            code="digest_mismatch",
+            hint="Send the file again; it was changed on its way, or the digest is of another file.",
+        )
+
+
+def _malformed(reason: str) -> BadRequest:
+    return BadRequest(
+        f"The body is no multipart/form-data: {reason}.",
+        code="multipart_malformed",
+        hint="Let a library write it (curl -F file=@FILE), or send the bytes as they are.",
+    )
+
+
+def _not_one_file(what: str) -> Unprocessable:
+    return Unprocessable(
+        f"The form must hold exactly one file and nothing else. {what}",
+        code="not_one_file",
+        hint="Send one file: curl -F file=@model.onnx. Its name may be given as ?name=.",
+    )

@@ -1,0 +1,204 @@
+"""From the body of a job to a job: everything it names is found and ready, fits together, and has its defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from enxuto.fit import check_fit
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.api.deps import Caller
+from app.api.schemas import CompareBody, Estimate, OptimizeBody, ValidatedJob
+from app.core import jobs
+from app.core.errors import Fault, NotFound, NotReady, TooMany, Unprocessable
+from app.core.inputs import dataset_input, model_input
+from app.core.records import DatasetRecord, JobRecord, ModelRecord, TenantRecord, WorkerRecord
+from app.core.settings import Settings
+from enxuto.errors import Finding
+from enxuto.goal import Goal
+from enxuto.machine import this_machine
+from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.search.candidates import propose
+from enxuto.search.compare import compare
+from enxuto.search.optimize import optimize
+from enxuto.search.plan import Plan
+from enxuto.search.splits import split_samples
+from enxuto.search.timing import CONFIRMING, SCREENING, Effort
+from enxuto.signature import DatasetInput, ModelInput
+
+B = TypeVar("B", OptimizeBody, CompareBody)
+Options = TypeVar("Options", OptimizeOptions, CompareOptions)
+R = TypeVar("R")
+Upload = TypeVar("Upload", bound=ModelRecord | DatasetRecord)
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Finds what a body names, for one caller."""
+
+    session: Session
+    caller: Caller
+
+    def model(self, id_: str, pointer: str) -> ModelInput:
+        return model_input(self._ready(ModelRecord, id_, pointer))
+
+    def dataset(self, id_: str | None, pointer: str) -> DatasetInput | None:
+        return None if id_ is None else dataset_input(self._ready(DatasetRecord, id_, pointer))
+
+    def _ready(self, record: type[Upload], id_: str, pointer: str) -> Upload:
+        found = self.session.get(record, id_, with_for_update={"read": True})
+        what = record.__tablename__.removesuffix("s")
+        if found is None or found.tenant != self.caller.tenant:
+            raise NotFound(
+                f"There is no {what} '{id_}', which {pointer} names.",
+                code="not_found",
+                hint=f"GET /v1/{what}s lists those there are.",
+                errors=[Fault("not_found", f"There is no such {what}.", pointer=pointer)],
+            )
+        if found.state == "inspecting":
+            raise NotReady(
+                f"The {what} '{id_}', which {pointer} names, is still inspected.",
+                code="not_ready",
+                hint=f"Wait for it: GET /v1/{what}s/{id_} with 'Prefer: wait=10'.",
+                headers={"Retry-After": "1"},
+            )
+        if found.state == "rejected":
+            raise _rejected(what, id_, pointer, Finding.model_validate(found.finding))
+        return found
+
+
+def _rejected(what: str, id_: str, pointer: str, finding: Finding) -> Unprocessable:
+    return Unprocessable(
+        f"The {what} '{id_}', which {pointer} names, was rejected: {finding.detail}",
+        code="rejected",
+        hint=finding.hint,
+        errors=[Fault(finding.code, finding.detail, pointer=pointer)],
+    )
+
+
+def validate(session: Session, caller: Caller, body: OptimizeBody | CompareBody) -> ValidatedJob:
+    """The body with every default resolved, and what it will cost.
+
+    Raises:
+        ServiceError: something it names is not there, not ready or rejected.
+        BadInput: the data does not fit the model, or the models each other.
+    """
+    _check_target(session, body.target)
+    finder = _Finder(session, caller)
+    if isinstance(body, OptimizeBody):
+        return _validate_optimize(finder, body)
+    return _validate_compare(finder, body)
+
+
+def submit(session: Session, caller: Caller, settings: Settings, body: OptimizeBody | CompareBody) -> JobRecord:
+    """Write the job with its first event. The caller commits, then rings the bell."""
+    session.execute(select(TenantRecord.id).where(TenantRecord.id == caller.tenant).with_for_update())
+    _check_queue(session, caller, settings)
+    request = validate(session, caller, body).request
+    return jobs.submit(
+        session,
+        tenant=caller.tenant,
+        kind=request.kind,
+        lane="work",
+        target=request.target,
+        request=request.model_dump(mode="json", by_alias=True),
+        subject=request.model,
+    )
+
+
+def _validate_optimize(finder: _Finder, body: OptimizeBody) -> ValidatedJob:
+    model = finder.model(body.model, "/model")
+    evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
+    calibration = finder.dataset(body.data.calibration, "/data/calibration")
+    goal = body.goal or (None if body.recipe else Goal())
+    resolved = _with_metric(body.model_copy(update={"goal": goal}), [model], evaluation)
+    options = _options(OptimizeOptions, resolved)
+    _check_plan(optimize(options, model, evaluation, calibration, this_machine()))
+    return ValidatedJob(request=resolved, estimate=_optimize_estimate(resolved, model, evaluation, calibration))
+
+
+def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
+    model, against = finder.model(body.model, "/model"), finder.model(body.against, "/against")
+    evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
+    resolved = _with_metric(body, [against, model], evaluation)
+    options = _options(CompareOptions, resolved)
+    _check_plan(compare(options, model, against, evaluation, this_machine()))
+    samples = evaluation.inspection.count if evaluation else 0
+    timing_s = _timing_s(CONFIRMING, subjects=2)
+    return ValidatedJob(
+        request=resolved,
+        estimate=Estimate(
+            candidates=1,
+            evaluated_samples=2 * samples,
+            fresh_loads=CONFIRMING.most,
+            timing_s=timing_s,
+            deadline_s=body.deadline_s,
+        ),
+    )
+
+
+def _with_metric(body: B, models: list[ModelInput], evaluation: DatasetInput | None) -> B:
+    if evaluation is None:
+        return body.model_copy(update={"metric": None})
+    fits = [check_fit(model.inspection, evaluation.inspection, body.preprocessing, body.metric) for model in models]
+    return body.model_copy(update={"metric": fits[-1]})
+
+
+def _options(kind: type[Options], body: OptimizeBody | CompareBody) -> Options:
+    """The part of a body that the library knows; ids, roles and target belong to the service."""
+    known = {name: getattr(body, name) for name in kind.model_fields}
+    return kind.model_construct(**known)
+
+
+def _check_plan(plan: Plan[R]) -> None:
+    """A plan refuses what it is given before it asks for its first step."""
+    next(plan)
+    plan.close()
+
+
+def _check_target(session: Session, target: str) -> None:
+    if target == "any":
+        return
+    known = sorted(session.scalars(select(WorkerRecord.target).distinct()))
+    if target not in known:
+        raise Unprocessable(
+            f"No worker measures on '{target}'.",
+            code="unknown_target",
+            hint=f"Ask for one of: {', '.join(['any', *known])}.",
+            errors=[Fault("unknown_target", "There is no such target.", pointer="/target")],
+        )
+
+
+def _check_queue(session: Session, caller: Caller, settings: Settings) -> None:
+    waiting = select(func.count()).where(JobRecord.tenant == caller.tenant, JobRecord.state == "queued")
+    if (session.scalar(waiting) or 0) >= settings.max_queued_jobs:
+        raise TooMany(
+            f"{settings.max_queued_jobs} jobs are waiting already.",
+            code="too_many_jobs",
+            hint="Wait until some have ended, or cancel what is not needed.",
+            headers={"Retry-After": "30"},
+        )
+
+
+def _optimize_estimate(
+    body: OptimizeBody, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
+) -> Estimate:
+    splits = split_samples(evaluation, calibration, body.seed)
+    tried = 1
+    if body.goal:
+        tried = len(propose(model.inspection, body.goal, calibrated=splits.calibration is not None))
+    counts = splits.counts
+    screening_s = _timing_s(SCREENING, subjects=tried + 1) if body.goal else 0.0
+    return Estimate(
+        candidates=tried,
+        evaluated_samples=(tried + 1) * counts.selection + 2 * counts.confirmation,
+        fresh_loads=CONFIRMING.most + (SCREENING.most if body.goal else 0),
+        timing_s=screening_s + _timing_s(CONFIRMING, subjects=2),
+        deadline_s=body.deadline_s,
+    )
+
+
+def _timing_s(effort: Effort, *, subjects: int) -> float:
+    return round(effort.most * effort.blocks * effort.block_ms * subjects / 1000, 1)

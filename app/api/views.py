@@ -1,0 +1,42 @@
+"""Rows as resources."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from app.api.schemas import DatasetResource, JobResource, ModelResource
+from app.core import jobs
+from app.core.database import utc_now
+from app.core.records import DatasetRecord, JobRecord, ModelRecord
+
+_TOO_EARLY = 0.02
+"""Below this fraction the pace says nothing."""
+
+
+def model_view(record: ModelRecord) -> ModelResource:
+    return ModelResource.model_validate(record, from_attributes=True)
+
+
+def dataset_view(record: DatasetRecord) -> DatasetResource:
+    return DatasetResource.model_validate(record, from_attributes=True)
+
+
+def job_view(session: Session, record: JobRecord) -> JobResource:
+    columns = {name: getattr(record, name) for name in JobResource.model_fields if hasattr(record, name)}
+    progress = {"fraction": record.fraction, "eta_s": _eta_s(record), "message": record.message}
+    position = jobs.queue_position(session, record)
+    derived = {"progress": progress, "queue_position": position, "has_report": record.report is not None}
+    return JobResource.model_validate(columns | derived)
+
+
+def look_again(record: JobRecord) -> dict[str, str]:
+    """When a caller that polls should come back; nothing once the job has ended."""
+    return {} if record.state in jobs.TERMINAL else {"Retry-After": "1" if record.state == "queued" else "2"}
+
+
+def _eta_s(record: JobRecord) -> int | None:
+    """Seconds that are left at the pace so far, with which the deadline may yet deal."""
+    if record.state not in jobs.HELD or record.started_at is None or record.fraction < _TOO_EARLY:
+        return None
+    elapsed_s = (utc_now() - record.started_at).total_seconds()
+    return round(elapsed_s * (1 - record.fraction) / record.fraction)

@@ -1,0 +1,101 @@
+"""What is done with a file that came in: a row of its own and an inspection, in one transaction; and its end."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from app.core import jobs
+from app.core.blobs import Blobs
+from app.core.database import utc_now
+from app.core.errors import Conflict
+from app.core.ids import new_id
+from app.core.records import BlobUse, DatasetRecord, JobRecord, ModelRecord, TenantRecord
+from enxuto.schema import Digest
+
+Upload = TypeVar("Upload", bound=ModelRecord | DatasetRecord)
+
+
+def register(
+    session: Session, kind: type[Upload], *, tenant: str, name: str, sha256: Digest, size_bytes: int
+) -> tuple[Upload, bool]:
+    """The row of these bytes, and whether it is new. A new one is inspected. The caller commits, then rings the bell.
+
+    Bytes that the tenant has already are not taken twice, whatever they are called; what was rejected under another
+    name is, since the extension may have been what was wrong.
+    """
+    session.execute(select(TenantRecord.id).where(TenantRecord.id == tenant).with_for_update())  # one at a time
+    if known := _known(session, kind, tenant, name, sha256):
+        return known, False
+    now = utc_now()
+    record = kind(
+        id=new_id("mdl" if kind is ModelRecord else "dst"),
+        tenant=tenant,
+        name=name,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        state="inspecting",
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(record)
+    session.add(BlobUse(owner=record.id, sha256=sha256))
+    subject = "model" if kind is ModelRecord else "dataset"
+    jobs.submit(
+        session,
+        tenant=tenant,
+        kind="inspect",
+        lane="inspect",
+        target="any",
+        request={"kind": "inspect", subject: record.id},
+        subject=record.id,
+    )
+    return record, True
+
+
+def _known(session: Session, kind: type[Upload], tenant: str, name: str, sha256: Digest) -> Upload | None:
+    usable = or_(kind.state != "rejected", kind.name == name)
+    same = select(kind).where(kind.tenant == tenant, kind.sha256 == sha256, usable)
+    return session.scalars(same.order_by(kind.state == "rejected", kind.id.desc()).limit(1)).first()
+
+
+def rename(session: Session, record: ModelRecord | DatasetRecord, name: str) -> None:
+    record.name = name
+    record.updated_at = utc_now()
+    session.flush()
+
+
+def remove(session: Session, record: ModelRecord | DatasetRecord) -> None:
+    """Delete a row and let go of its bytes; refused while a job that has not ended needs it."""
+    if job := _user(session, record):
+        raise Conflict(
+            f"{record.id} is in use by {job}, which has not ended.",
+            code="in_use",
+            hint=f"Wait for the job, or cancel it: POST /v1/jobs/{job}/cancel.",
+        )
+    session.execute(delete(BlobUse).where(BlobUse.owner == record.id))
+    session.delete(record)
+    session.flush()
+
+
+def _user(session: Session, record: ModelRecord | DatasetRecord) -> str | None:
+    """A job that has not ended and names this model or dataset."""
+    request = JobRecord.request
+    paths = [("model",), ("against",), ("data", "evaluation"), ("data", "calibration")]
+    named = or_(JobRecord.subject == record.id, *[request[path].as_string() == record.id for path in paths])
+    active = JobRecord.state.not_in(jobs.TERMINAL)
+    return session.scalar(select(JobRecord.id).where(JobRecord.tenant == record.tenant, active, named).limit(1))
+
+
+def discard_unused(session: Session, blobs: Blobs, *, grace_s: float) -> int:
+    """Delete blobs that nobody needs and that are older than a grace; returns how many."""
+    unused = [digest for digest in blobs.unused_for(grace_s) if not _is_used(session, digest)]
+    for digest in unused:
+        blobs.delete(digest, older_than_s=grace_s)
+    return len(unused)
+
+
+def _is_used(session: Session, digest: Digest) -> bool:
+    return session.scalar(select(BlobUse.owner).where(BlobUse.sha256 == digest).limit(1)) is not None
