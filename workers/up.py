@@ -14,10 +14,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import httpx
-import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,30 +30,20 @@ from workers.supervise import Part, PartDied, Supervisor, ToldToStop
 _READY_WITHIN_S = 60.0
 
 
-def register(app: typer.Typer) -> None:
-    app.command("up")(up)
-
-
-def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder that holds everything the service keeps.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="How many workers to start.")] = 1,
-) -> None:
-    """Start the whole service: API, workers, sweep and, unless ENXUTO_REDIS_URL is set, Redis."""
-    given = {"ENXUTO_HOST": host, "ENXUTO_PORT": port, "ENXUTO_DATA_DIR": data_dir}
-    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+def up(workers: int) -> int:
+    """Run until told to stop; the exit code. Everything else it is told comes from the settings."""
     try:
         settings = Settings()
         configure_logging(settings.log_level)
         with _alone_in(settings.data_dir), _listening(settings) as listener:
             _run(settings, listener, workers)
     except (EnxutoError, PartDied, TimeoutError) as error:
-        _refuse(str(error))
+        return _refuse(str(error))
     except ValidationError as error:
-        _refuse("; ".join(f"ENXUTO_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+        return _refuse("; ".join(f"ENXUTO_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
     except SQLAlchemyError as error:
-        _refuse(f"The database does not answer: {error}")
+        return _refuse(f"The database does not answer: {error}")
+    return 0
 
 
 def _run(settings: Settings, listener: socket.socket, workers: int) -> None:
@@ -71,7 +59,7 @@ def _run(settings: Settings, listener: socket.socket, workers: int) -> None:
             supervisor.add(part)
         url = _url(listener)
         supervisor.wait_until(lambda: _is_ready(url), within_s=_READY_WITHIN_S, what="Starting the API")
-        typer.echo(f"Enxuto is ready at {url}")
+        print(f"Enxuto is ready at {url}", flush=True)
         supervisor.keep_running()
     except ToldToStop:
         pass
@@ -79,7 +67,7 @@ def _run(settings: Settings, listener: socket.socket, workers: int) -> None:
         supervisor.stop()
         if redis:
             redis.clear()
-    typer.echo("Enxuto has stopped.")
+    print("Enxuto has stopped.", flush=True)
 
 
 def _parts(settings: Settings, listener: socket.socket, workers: int) -> Iterator[Part]:
@@ -153,10 +141,6 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def _refuse(message: str) -> None:
-    typer.echo(f"enxuto: {message}", err=True)
-    raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    typer.run(up)
+def _refuse(message: str) -> int:
+    print(f"enxuto: {message}", file=sys.stderr, flush=True)
+    return 1
