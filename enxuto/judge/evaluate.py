@@ -16,7 +16,7 @@ from enxuto.judge.scores import score_samples
 from enxuto.metric import Agreement, Metric
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.schema import Digest
-from enxuto.signature import TensorSpec
+from enxuto.signature import TensorSpec, fixed_batch
 from enxuto.steps import Drop, EvaluateModel, Evaluation, Fidelity
 
 _SCORES_FILE = "scores.npy"
@@ -106,7 +106,7 @@ class _Judge:
 
 def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Outputs by name whose first axis counts samples, beside the position of the first of these samples."""
-    fixed = _fixed_batch(model.inputs)
+    fixed = fixed_batch(model.inputs)
     start = 0
     for batch in samples(fixed or batch_size):
         count = len(next(iter(batch.values())))
@@ -115,11 +115,6 @@ def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterato
         outputs = zip(model.outputs, model.run(feeds), strict=True)
         yield start, {spec.name: output[:count] for spec, output in outputs if output.ndim and len(output) == ran}
         start += count
-
-
-def _fixed_batch(inputs: Sequence[TensorSpec]) -> int | None:
-    sizes = [spec.shape[0] for spec in inputs if spec.shape]
-    return next((size for size in sizes if isinstance(size, int)), None)
 
 
 def _filled(batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:

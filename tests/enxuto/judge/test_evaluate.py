@@ -194,9 +194,8 @@ def test_outputs_that_do_not_count_samples_are_left_out(files: StepFiles, tmp_pa
 
 
 def test_an_output_whose_shape_changes_is_not_kept(files: StepFiles, tmp_path: Path) -> None:
-    text = BOXES.replace("places = NonZero(y)", "p = NonZero(y) places = Transpose(p)").replace(
-        "[axes, found]", "[n, 2]"
-    )
+    by_place = BOXES.replace("places = NonZero(y)", "pairs = NonZero(y) places = Transpose(pairs)")
+    model = parse_model(by_place.replace("[axes, found]", "[found, axes]"))
     x = np.array([[1, -1, -1, -1], [1, 1, -1, -1]], dtype=np.float32)
     found = evaluate(files, tmp_path / "a", model, files.samples({"x": x}), Agreement())
     assert list(found.outputs_files) == ["y"]
