@@ -44,7 +44,10 @@ def collect(out: Path, named: Sequence[str], files: Files, limits: Limits) -> di
 
     Raises StepCrashed where something is no plain file, too much, or named in the result and missing.
     """
-    found = dict(_plain_files(out, limits))
+    try:
+        found = dict(_plain_files(out, limits))
+    except PermissionError as error:
+        raise StepCrashed("The step left a folder that nobody may enter.", code="step_left_bad_file") from error
     if missing := sorted(set(named) - set(found)):
         raise StepCrashed(
             f"The step's result names files that it did not leave: {', '.join(map(repr, missing[:5]))}.",
@@ -67,6 +70,8 @@ def _plain_files(out: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
                     folders.append((Path(entry.path), depth + 1))
                 else:
                     _refuse_unless_plain(name, status)
+                    if not os.access(entry.path, os.R_OK):
+                        raise StepCrashed(f"The step left {name!r}, which nobody may read.", code="step_left_bad_file")
                     bytes_left -= status.st_size
                     yield name, Path(entry.path)
                 if bytes_left < 0 or entries_left < 0 or depth >= _DEEPEST:

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from enxuto.errors import EnxutoError, Finding, Interrupted, StepCrashed
-from enxuto.execution.explain import death, plain, shortage
+from enxuto.errors import EnxutoError, Interrupted, StepCrashed
+from enxuto.execution.answer import read_answer, warn_of_missing_layers
+from enxuto.execution.explain import shortage
 from enxuto.execution.files import Files
 from enxuto.execution.folder import remove_abandoned, step_folder
-from enxuto.execution.leavings import collect, read_document
+from enxuto.execution.leavings import collect
 from enxuto.execution.limits import Limits
 from enxuto.execution.measuring import alone
-from enxuto.execution.message import FINDING, MISSING_LAYERS, RESULT, Request
+from enxuto.execution.message import Request
 from enxuto.execution.references import digests_of, files_named_in
 from enxuto.execution.sandbox import Policy, interpreter_paths
 from enxuto.execution.spawn import start
 from enxuto.execution.watch import wait
 from enxuto.schema import Digest, Value
-from enxuto.steps import MEASURES, RESULTS, Done, Failed, Outcome, Step
+from enxuto.steps import MEASURES, Done, Failed, Outcome, Step
 
 _CHILD = Path(__file__).with_name("child.py")
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_LayerNames = TypeAdapter(list[str])
-_log = logging.getLogger(__name__)
 
 
 class StepRunner:
@@ -71,8 +64,8 @@ class StepRunner:
             self._request(step, inputs, folder).write(folder)
             with start(_CHILD, folder, folder / "home") as process:
                 words = wait(process, folder, self._limits, stop)
-            _warn_of_missing_layers(folder)
-            result = _result(step.kind, folder, process.returncode, words, self._limits)
+            warn_of_missing_layers(folder)
+            result = read_answer(step.kind, folder, process.returncode, words, self._limits)
             return result, collect(folder / "out", files_named_in(result), self._files, self._limits)
 
     def _path(self, digest: Digest) -> Path:
@@ -102,57 +95,3 @@ class StepRunner:
             policy=policy,
             require_sandbox=limits.require_sandbox,
         )
-
-
-def _result(kind: str, folder: Path, return_code: int, words: str, limits: Limits) -> Value:
-    """What the child left; raises what it left instead, or what became of it."""
-    if return_code == 1 and (document := read_document(folder / FINDING)) is not None:
-        _log.info("step %s failed: %s", kind, plain(words))
-        raise _Told(_finding(document))
-    if return_code != 0 or (document := read_document(folder / RESULT)) is None:
-        _log.warning("step %s died with %s: %s", kind, return_code, plain(words))
-        raise death(return_code, words, limits)
-    try:
-        return RESULTS[kind].model_validate_json(document)
-    except ValidationError as error:
-        raise StepCrashed(
-            f"The step's result is none of its kind: {plain(str(error))}", code="step_result_invalid"
-        ) from error
-
-
-class _Told(EnxutoError):
-    """A finding that the child left."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.detail, code=finding.code, hint=finding.hint)
-        self._finding = finding
-
-    @property
-    def finding(self) -> Finding:
-        return self._finding
-
-
-def _finding(document: bytes) -> Finding:
-    try:
-        told = Finding.model_validate_json(document)
-    except ValidationError as error:
-        raise StepCrashed("The step's finding is none.", code="step_result_invalid") from error
-    if not _CODE.fullmatch(told.code):
-        raise StepCrashed("The step's finding has no fit code.", code="step_result_invalid")
-    return told.model_copy(update={"detail": plain(told.detail), "hint": plain(told.hint)})
-
-
-def _warn_of_missing_layers(folder: Path) -> None:
-    """As the child says; one that lies about it has left the box, and it is too late to ask."""
-    document = read_document(folder / MISSING_LAYERS)
-    try:
-        missing = _LayerNames.validate_json(document or b"[]")
-    except ValidationError as error:
-        raise StepCrashed("The step says nonsense about its sandbox.", code="step_result_invalid") from error
-    if missing:
-        _warn_once(plain(", ".join(missing)))
-
-
-@cache
-def _warn_once(missing: str) -> None:
-    _log.warning("steps run without a part of the sandbox that this kernel does not give: %s", missing)

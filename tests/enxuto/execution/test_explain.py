@@ -25,7 +25,7 @@ def wrapped(inner: Exception) -> BadInput:
     [
         (BadInput("Not a model.", code="not_a_model"), "not_a_model", "user"),
         (MemoryError(), "out_of_memory", "capacity"),
-        (wrapped(RuntimeError("Failed to allocate memory for buffer of size 34359738368")), "out_of_memory", "capacity"),
+        (wrapped(RuntimeError("Failed to allocate memory for 34359738368 bytes")), "out_of_memory", "capacity"),
         (wrapped(RuntimeError("std::bad_alloc")), "out_of_memory", "capacity"),
         (wrapped(RuntimeError("no such operator")), "model_fails_to_run", "user"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "capacity"),
