@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from app.core import leases
 from app.core.leases import Lease
+from app.core.parts import Parts
 from app.core.settings import Settings
 from enxuto.execution.drive import Control, drive
 from enxuto.execution.limits import Limits
@@ -18,7 +19,6 @@ from enxuto.machine import this_machine
 from enxuto.schema import Digest
 from enxuto.search.plan import Plan
 from workers.journal import DatabaseJournal
-from workers.parts import Parts
 from workers.pulse import Pulse
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Bench:
         self.lease = lease
         self._pulse = pulse
         self._stopping = stopping
-        self._journal = DatabaseJournal(parts.sessions, parts.blobs, lease)
+        self._journal = DatabaseJournal(parts, lease)
         self._run_step = step_runner(parts)
 
     def search(self, plan: Plan[T]) -> T:
@@ -52,7 +52,7 @@ class Bench:
 
     def keep(self, digests: set[Digest]) -> None:
         """Keep blobs from being swept away while the job runs, whoever deletes what they belong to."""
-        with self.parts.sessions.begin() as session:
+        with self.parts.writing.begin() as session:
             leases.use_blobs(session, self.lease, digests)
 
     def _drive(self, plan: Plan[T], control: Control) -> T:

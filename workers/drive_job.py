@@ -11,11 +11,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from app.core import leases
 from app.core.endings import Ending, finish
 from app.core.leases import Lease
+from app.core.parts import Parts
 from enxuto.errors import BadInput, EnxutoError, Finding, Interrupted, OutOfCapacity
 from enxuto.search.plan import Stopped
 from workers.bench import Bench
 from workers.kinds import KINDS
-from workers.parts import Parts
 from workers.pulse import Pulse
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -28,13 +28,13 @@ def drive_job(parts: Parts, lease: Lease, stopping: threading.Event) -> None:
 
     A database that does not answer is no ending either: the lease runs out, and the job is taken up again.
     """
-    with Pulse(parts.sessions, lease, parts.settings.lease_s) as pulse:
+    with Pulse(parts, lease) as pulse:
         try:
             ending = _ending(Bench(parts, lease, pulse, stopping))
-            with parts.sessions.begin() as session:
+            with parts.writing.begin() as session:
                 finish(session, lease, ending)
         except Interrupted:
-            with parts.sessions.begin() as session:
+            with parts.writing.begin() as session:
                 released = leases.release(session, lease, spent_s=pulse.spent_s)
             _log.info("job_released" if released else "job_taken_away")
         else:

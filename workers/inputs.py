@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from sqlalchemy.orm import Session
 
+from app.core.inputs import dataset_input, model_input
 from app.core.records import DatasetRecord, Document, ModelRecord
 from enxuto.errors import BadInput
-from enxuto.signature import DatasetInput, DatasetInspection, ModelInput, ModelInspection
+from enxuto.signature import DatasetInput, ModelInput
 
 
 def load_model(session: Session, tenant: str, id_: str) -> ModelInput:
@@ -19,8 +18,7 @@ def load_model(session: Session, tenant: str, id_: str) -> ModelInput:
             code="model_gone",
             hint="Upload the model again and submit the job anew.",
         )
-    inspection = ModelInspection.model_validate_json(json.dumps(record.inspection))
-    return ModelInput(file=record.sha256, name=record.name, inspection=inspection)
+    return model_input(record)
 
 
 def load_dataset(session: Session, tenant: str, id_: str) -> DatasetInput:
@@ -31,8 +29,7 @@ def load_dataset(session: Session, tenant: str, id_: str) -> DatasetInput:
             code="dataset_gone",
             hint="Upload the dataset again and submit the job anew.",
         )
-    inspection = DatasetInspection.model_validate_json(json.dumps(record.inspection))
-    return DatasetInput(file=record.sha256, name=record.name, inspection=inspection, arrays=record.arrays or {})
+    return dataset_input(record)
 
 
 def load_role(session: Session, tenant: str, request: Document, role: str) -> DatasetInput | None:

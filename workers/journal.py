@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Session, sessionmaker
-
 from app.core import leases
-from app.core.blobs import Blobs
-from app.core.database import READ_ONLY
 from app.core.leases import Lease
+from app.core.parts import Parts
 from app.core.records import StepRecord
 from enxuto.schema import Digest
 from enxuto.steps import Done, Outcome, Step, outcome_from_document
@@ -16,14 +13,12 @@ from enxuto.steps import Done, Outcome, Step, outcome_from_document
 class DatabaseJournal:
     """A ``Journal`` that writes under the lease: a worker that lost it cannot add to a job that another one drives."""
 
-    def __init__(self, sessions: sessionmaker[Session], blobs: Blobs, lease: Lease) -> None:
-        self._sessions = sessions
-        self._blobs = blobs
+    def __init__(self, parts: Parts, lease: Lease) -> None:
+        self._parts = parts
         self._lease = lease
 
     def get(self, key: str, step: Step) -> Outcome | None:
-        with self._sessions() as session:
-            session.connection(execution_options=READ_ONLY)
+        with self._parts.reading() as session:
             record = session.get(StepRecord, (self._lease.job, key))
         if record is None:
             return None
@@ -31,14 +26,14 @@ class DatabaseJournal:
         return outcome if all(map(self._is_there, _files(outcome))) else None
 
     def put(self, key: str, step: Step, outcome: Outcome) -> None:
-        with self._sessions.begin() as session:
+        with self._parts.writing.begin() as session:
             leases.record_step(
                 session, self._lease, key=key, kind=step.kind, outcome=outcome, blobs=_files(outcome)
             )  # fmt: skip
 
     def _is_there(self, digest: Digest) -> bool:
         try:
-            self._blobs.path(digest)
+            self._parts.blobs.path(digest)
         except KeyError:
             return False
         return True

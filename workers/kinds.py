@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 def inspect(bench: Bench) -> Ending:
     """Look at an upload: its model or dataset becomes ready, or is rejected with the finding."""
     subject = bench.lease.subject
-    with bench.parts.sessions() as session:
+    with bench.parts.reading() as session:
         model, dataset = session.get(ModelRecord, subject), session.get(DatasetRecord, subject)
     if model:
         seen = bench.search(inspecting.inspect_model(model.sha256, model.name))
@@ -54,7 +54,7 @@ def inspect(bench: Bench) -> Ending:
 def optimize(bench: Bench) -> Ending:
     """Search for a leaner model, keep what is worth keeping, report."""
     lease = bench.lease
-    with bench.parts.sessions() as session:
+    with bench.parts.reading() as session:
         model = load_model(session, lease.tenant, lease.request["model"])
         roles = {role: load_role(session, lease.tenant, lease.request, role) for role in ("evaluation", "calibration")}
     _keep_inputs(bench, [model], [dataset for dataset in roles.values() if dataset])
@@ -71,7 +71,7 @@ def optimize(bench: Bench) -> Ending:
 def compare(bench: Bench) -> Ending:
     """Judge one model against another."""
     lease = bench.lease
-    with bench.parts.sessions() as session:
+    with bench.parts.reading() as session:
         model = load_model(session, lease.tenant, lease.request["model"])
         against = load_model(session, lease.tenant, lease.request["against"])
         evaluation = load_role(session, lease.tenant, lease.request, "evaluation")

@@ -6,9 +6,8 @@ processes die with the thread that started them.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
+from collections.abc import Sequence
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -16,21 +15,19 @@ from structlog.contextvars import bound_contextvars
 from app.core import leases
 from app.core.jobs import Lane
 from app.core.leases import Lease
+from app.core.parts import Parts
 from workers.drive_job import drive_job
-from workers.parts import Parts
-
-TARGETS = ("any",)
-"""What the workers of this issue measure on: the machine they run on, which every job takes."""
 
 _log = structlog.get_logger(__name__)
 
 
 class LaneThread(threading.Thread):
-    def __init__(self, parts: Parts, lane: Lane) -> None:
+    def __init__(self, parts: Parts, lane: Lane, worker: str, targets: Sequence[str]) -> None:
         super().__init__(name=f"lane-{lane}", daemon=True)
         self.lane: Lane = lane
         self._parts = parts
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._worker = worker
+        self._targets = targets
         self._stopping = threading.Event()
         self._bell = threading.Event()
         self._bell.set()  # what waited before this worker came
@@ -59,5 +56,5 @@ class LaneThread(threading.Thread):
                 drive_job(self._parts, lease, self._stopping)
 
     def _claim(self) -> Lease | None:
-        with self._parts.sessions.begin() as session:
-            return leases.claim(session, worker=self._worker, lane=self.lane, targets=TARGETS)
+        with self._parts.writing.begin() as session:
+            return leases.claim(session, worker=self._worker, lane=self.lane, targets=self._targets)

@@ -7,14 +7,19 @@ by the steps' processes alone.
 
 from __future__ import annotations
 
+import os
+import socket
+
 from celery import Celery, signals
 
 from app.core.jobs import Lane
 from app.core.logs import configure_logging
+from app.core.parts import open_parts
 from app.core.queue import TASK, bell_queue
 from app.core.settings import get_settings
-from workers.lanes import TARGETS, LaneThread
-from workers.parts import Parts
+from enxuto.machine import this_machine
+from workers.lanes import LaneThread
+from workers.presence import Presence, target_name
 
 LANES: tuple[Lane, ...] = ("inspect", "work")
 
@@ -31,12 +36,14 @@ app.conf.update(
     broker_connection_max_retries=None,
 )
 
+_targets = ("any", target_name(this_machine()))
 _lanes: dict[str, LaneThread] = {}
+_presence: list[Presence] = []
 
 
 def bell(lane: str, target: str) -> None:
     """There may be work."""
-    if target in TARGETS and lane in _lanes:
+    if target in _targets and lane in _lanes:
         _lanes[lane].ring()
 
 
@@ -44,22 +51,25 @@ def set_up_logging(**_: object) -> None:
     configure_logging(get_settings().log_level)
 
 
-def start_lanes(**_: object) -> None:
-    parts = Parts(get_settings())
-    for lane in LANES:
-        _lanes[lane] = LaneThread(parts, lane)
-        _lanes[lane].start()
+def start(**_: object) -> None:
+    parts = open_parts(get_settings())
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    _lanes.update({lane: LaneThread(parts, lane, worker, _targets) for lane in LANES})
+    _presence.append(Presence(parts, worker))
+    for thread in (*_lanes.values(), *_presence):
+        thread.start()
 
 
-def stop_lanes(**_: object) -> None:
+def stop(**_: object) -> None:
     """Give running jobs back, so that another worker takes them up at once."""
-    for thread in _lanes.values():
+    threads: list[LaneThread | Presence] = [*_lanes.values(), *_presence]
+    for thread in threads:
         thread.stop()
-    for thread in _lanes.values():
+    for thread in threads:
         thread.join()
 
 
 app.task(name=TASK)(bell)
 signals.setup_logging.connect(set_up_logging)
-signals.worker_init.connect(start_lanes)
-signals.worker_shutdown.connect(stop_lanes)
+signals.worker_init.connect(start)
+signals.worker_shutdown.connect(stop)

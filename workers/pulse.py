@@ -12,11 +12,10 @@ from typing import Self
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session, sessionmaker
 
 from app.core import leases
-from app.core.database import READ_ONLY
 from app.core.leases import Lease, LeaseLost
+from app.core.parts import Parts
 from enxuto.search.plan import Progress
 
 _LOOK_S = 0.4
@@ -29,12 +28,12 @@ _log = structlog.get_logger(__name__)
 class Pulse:
     """``cancelled`` and ``lost`` become true once and stay so."""
 
-    def __init__(self, sessions: sessionmaker[Session], lease: Lease, lease_s: float) -> None:
+    def __init__(self, parts: Parts, lease: Lease) -> None:
         self.cancelled = False
         self.lost = False
-        self._sessions = sessions
+        self._parts = parts
         self._lease = lease
-        self._lease_s = lease_s
+        self._lease_s = parts.settings.lease_s
         self._started = self._renewed = time.monotonic()
         self._progress: Progress | None = None
         self._shown: Progress | None = None
@@ -65,8 +64,7 @@ class Pulse:
 
     def _look(self) -> None:
         try:
-            with self._sessions() as session:
-                session.connection(execution_options=READ_ONLY)
+            with self._parts.reading() as session:
                 self.cancelled = leases.cancel_requested(session, self._lease)
             if self._is_due():
                 self._renew()
@@ -83,7 +81,7 @@ class Pulse:
 
     def _renew(self) -> None:
         progress = self._progress
-        with self._sessions.begin() as session:
+        with self._parts.writing.begin() as session:
             leases.renew(session, self._lease, spent_s=self.spent_s, progress=progress)
         self._shown = progress
         self._renewed = time.monotonic()

@@ -15,19 +15,20 @@ import structlog
 from sqlalchemy import delete, select
 
 from app.core import leases
-from app.core.database import READ_ONLY, utc_now
+from app.core.database import utc_now
 from app.core.jobs import TERMINAL
 from app.core.leases import Pulse
 from app.core.logs import configure_logging
+from app.core.parts import Parts, open_parts
 from app.core.queue import ring
-from app.core.records import BlobUse, JobRecord, StepRecord
+from app.core.records import BlobUse, JobRecord, StepRecord, WorkerRecord
 from app.core.settings import get_settings
 from enxuto.execution.folder import remove_abandoned
 from workers.bench import scratch_folder
-from workers.parts import Parts
 
 _CLEAN_EVERY_S = 60.0
 _BATCH = 500
+_WORKERS_KEPT = timedelta(hours=1)
 _STEPS_KEPT = timedelta(days=1)
 """For whoever wants to know how a job went that has just ended."""
 
@@ -50,16 +51,14 @@ class Sweep:
 
     def ring_for_waiting(self) -> None:
         waiting = select(JobRecord.lane, JobRecord.target).where(JobRecord.state == "queued").distinct()
-        with self._parts.sessions() as session:
-            session.connection(execution_options=READ_ONLY)
+        with self._parts.reading() as session:
             bells = session.execute(waiting).all()
         for lane, target in bells:
             ring(self._parts.settings, lane, target)
 
     def expire_dead(self) -> None:
         """Take jobs from holders whose heartbeat stood still for a lease's time on this process's own clock."""
-        with self._parts.sessions() as session:
-            session.connection(execution_options=READ_ONLY)
+        with self._parts.reading() as session:
             pulses = leases.pulses(session)
         now = time.monotonic()
         self._seen = {pulse.job: (pulse, self._first_seen(pulse, now)) for pulse in pulses}
@@ -69,6 +68,7 @@ class Sweep:
 
     def clean(self) -> None:
         self._forget_steps()
+        self._forget_workers()
         self._delete_unused_blobs()
         self._parts.blobs.discard_abandoned()
         scratch = scratch_folder(self._parts.settings)
@@ -80,7 +80,7 @@ class Sweep:
         return since if last == pulse else now
 
     def _expire(self, pulse: Pulse) -> None:
-        with self._parts.sessions.begin() as session:
+        with self._parts.writing.begin() as session:
             state = leases.expire(session, pulse, max_deaths=self._parts.settings.max_attempts)
         if state is not None:
             _log.warning("lease_expired", job=pulse.job, fence=pulse.fence, state=state)
@@ -88,20 +88,24 @@ class Sweep:
     def _forget_steps(self) -> None:
         """What a job that ended found is in its report; its steps only serve to resume it."""
         ended = JobRecord.state.in_(TERMINAL) & (JobRecord.finished_at < utc_now() - _STEPS_KEPT)
-        with self._parts.sessions.begin() as session:
+        with self._parts.writing.begin() as session:
             session.execute(
                 delete(StepRecord)
                 .where(StepRecord.job.in_(select(JobRecord.id).where(ended)))
                 .execution_options(synchronize_session=False)
             )
 
+    def _forget_workers(self) -> None:
+        silent = WorkerRecord.seen_at < utc_now() - _WORKERS_KEPT
+        with self._parts.writing.begin() as session:
+            session.execute(delete(WorkerRecord).where(silent).execution_options(synchronize_session=False))
+
     def _delete_unused_blobs(self) -> None:
         """Grace is for bytes on their way to being used: an upload whose row is not written yet, a step's files."""
         grace_s = self._parts.settings.blob_grace_s
         old = self._parts.blobs.unused_for(grace_s)
         while batch := set(islice(old, _BATCH)):
-            with self._parts.sessions() as session:
-                session.connection(execution_options=READ_ONLY)
+            with self._parts.reading() as session:
                 used = set(session.scalars(select(BlobUse.sha256).where(BlobUse.sha256.in_(batch))))
             for digest in sorted(batch - used):
                 self._parts.blobs.delete(digest, older_than_s=grace_s)
@@ -113,7 +117,7 @@ def main() -> None:
     configure_logging(settings.log_level)
     told_to_stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, told_to_stop)
-    sweep = Sweep(Parts(settings))
+    sweep = Sweep(open_parts(settings))
     pause_s = min(settings.sweep_s, settings.lease_s / 2)
     sweep.round()
     while signal.sigtimedwait(told_to_stop, pause_s) is None:

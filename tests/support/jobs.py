@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from app.core import jobs
 from app.core.database import utc_now
 from app.core.ids import new_id
+from app.core.parts import Parts
 from app.core.records import EventRecord, JobRecord, ModelRecord, TenantRecord
-from workers.parts import Parts
 
 
 def add_tenant(session: Session, name: str) -> str:
@@ -39,16 +39,16 @@ def add_model(session: Session, *, tenant: str = "default", sha256: str = "a" * 
 def submit(parts: Parts, *, tenant: str = "default", **values: object) -> str:
     """A queued job of the work lane, unless said otherwise; its id."""
     given = {"kind": "optimize", "lane": "work", "target": "any", "request": {}, "subject": "mdl_x", **values}
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         return jobs.submit(session, tenant=add_tenant(session, tenant), **given).id
 
 
 def read_job(parts: Parts, job: str) -> JobRecord:
-    with parts.sessions() as session:
+    with parts.reading() as session:
         return session.get_one(JobRecord, job)
 
 
 def event_kinds(parts: Parts, job: str) -> list[str]:
-    with parts.sessions() as session:
+    with parts.reading() as session:
         kinds = select(EventRecord.kind).where(EventRecord.job == job).order_by(EventRecord.sequence)
         return list(session.scalars(kinds))

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from app.core.parts import Parts, open_parts
 from tests.support.database import fresh_database
-from workers.parts import Parts
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     with fresh_database(tmp_path) as settings:
-        parts = Parts(settings)
+        parts = open_parts(settings)
         yield parts
         parts.engine.dispose()

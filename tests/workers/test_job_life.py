@@ -11,20 +11,20 @@ from app.core import jobs, leases
 from app.core.database import utc_now
 from app.core.endings import Ending, Inspected, Output, finish
 from app.core.leases import Lease, LeaseLost
+from app.core.parts import Parts
 from app.core.records import BlobUse, JobRecord, ModelRecord
 from enxuto.errors import Finding
 from enxuto.search.plan import Progress
 from enxuto.steps import Failed
 from tests.support.jobs import add_model, event_kinds, read_job, submit
 from tests.support.reports import inspection
-from workers.parts import Parts
 
 FINDING = Finding(code="not_a_model", detail="These bytes are no ONNX model.", hint="Upload an ONNX file.")
 CRASH = Failed(finding=FINDING, elapsed_s=0.1)
 
 
 def claim(parts: Parts, *, lane: jobs.Lane = "work", targets: tuple[str, ...] = ("any",)) -> Lease | None:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         return leases.claim(session, worker="here:1", lane=lane, targets=targets)
 
 
@@ -35,34 +35,34 @@ def claimed(parts: Parts) -> Lease:
 
 
 def end(parts: Parts, lease: Lease, ending: Ending) -> None:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         finish(session, lease, ending)
 
 
 def cancel(parts: Parts, job: str) -> str:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         record = session.get_one(JobRecord, job)
         jobs.request_cancel(session, record)
         return record.state
 
 
 def release(parts: Parts, lease: Lease, spent_s: float = 0.0) -> bool:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         return leases.release(session, lease, spent_s=spent_s)
 
 
 def expire(parts: Parts, max_deaths: int = 3) -> list[jobs.State | None]:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         return [leases.expire(session, pulse, max_deaths=max_deaths) for pulse in leases.pulses(session)]
 
 
 def record_step(parts: Parts, lease: Lease, key: str = "k") -> None:
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         leases.record_step(session, lease, key=key, kind="apply_recipe", outcome=CRASH, blobs=["b" * 64])
 
 
 def uses(parts: Parts, owner: str) -> set[str]:
-    with parts.sessions() as session:
+    with parts.reading() as session:
         return set(session.scalars(select(BlobUse.sha256).where(BlobUse.owner == owner)))
 
 
@@ -154,10 +154,10 @@ def test_a_queued_job_is_cancelled_at_once(parts: Parts) -> None:
 def test_a_running_job_is_asked_to_end(parts: Parts) -> None:
     job = submit(parts)
     lease = claimed(parts)
-    with parts.sessions() as session:
+    with parts.reading() as session:
         assert not leases.cancel_requested(session, lease)
     assert cancel(parts, job) == "cancelling"
-    with parts.sessions() as session:
+    with parts.reading() as session:
         assert leases.cancel_requested(session, lease)
     end(parts, lease, Ending("cancelled", result={"best": 1}))
     assert read_job(parts, job).result == {"best": 1}
@@ -179,7 +179,7 @@ def test_a_job_whose_worker_died_while_it_was_cancelled_is_taken_up_to_be_ended(
     assert expire(parts) == ["queued"]
     lease = claimed(parts)
     assert read_job(parts, job).state == "cancelling"
-    with parts.sessions() as session:
+    with parts.reading() as session:
         assert leases.cancel_requested(session, lease)
 
 
@@ -208,7 +208,7 @@ def test_whoever_lost_the_lease_writes_nothing(parts: Parts) -> None:
         end(parts, lost, Ending("succeeded", result={"by": "the dead"}))
     with pytest.raises(LeaseLost):
         record_step(parts, lost)
-    with pytest.raises(LeaseLost), parts.sessions.begin() as session:
+    with pytest.raises(LeaseLost), parts.writing.begin() as session:
         leases.renew(session, lost, spent_s=1.0)
     assert not release(parts, lost)
     end(parts, holder, Ending("succeeded", result={"by": "the living"}))
@@ -240,11 +240,11 @@ def test_two_that_hold_the_same_lease_end_the_job_once(parts: Parts) -> None:
 def test_a_heartbeat_shows_progress_and_saves_a_job_from_the_sweep(parts: Parts) -> None:
     job = submit(parts)
     lease = claimed(parts)
-    with parts.sessions() as session:
+    with parts.reading() as session:
         (seen,) = leases.pulses(session)
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         leases.renew(session, lease, spent_s=3.0, progress=Progress("measure", "timing", 0.5))
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         assert leases.expire(session, seen, max_deaths=1) is None
     record = read_job(parts, job)
     assert (record.state, record.phase, record.message, record.fraction) == ("running", "measure", "timing", 0.5)
@@ -284,7 +284,7 @@ def test_outputs_become_models_of_the_tenant(parts: Parts) -> None:
     lineage = {"parent": "mdl_x", "candidate": "static_int8", "recipe": []}
     output = Output("mdl_new", "tiny.static_int8.onnx", "f" * 64, 12, inspection(12), lineage)
     end(parts, claimed(parts), Ending("succeeded", outputs=[output]))
-    with parts.sessions() as session:
+    with parts.reading() as session:
         model = session.get_one(ModelRecord, "mdl_new")
     assert (model.state, model.tenant, model.job, model.lineage) == ("ready", "default", job, lineage)
     assert uses(parts, "mdl_new") == {"f" * 64}
@@ -292,13 +292,13 @@ def test_outputs_become_models_of_the_tenant(parts: Parts) -> None:
 
 def inspecting(parts: Parts) -> tuple[str, str]:
     """A model with its inspection job."""
-    with parts.sessions.begin() as session:
+    with parts.writing.begin() as session:
         model = add_model(session).id
     return model, submit(parts, kind="inspect", lane="inspect", subject=model)
 
 
 def read_model(parts: Parts, id_: str) -> ModelRecord:
-    with parts.sessions() as session:
+    with parts.reading() as session:
         return session.get_one(ModelRecord, id_)
 
 
@@ -350,7 +350,7 @@ def test_the_queue_says_who_comes_first(parts: Parts) -> None:
     submit(parts, kind="inspect", lane="inspect")
 
     def position(job: str) -> int | None:
-        with parts.sessions() as session:
+        with parts.reading() as session:
             return jobs.queue_position(session, session.get_one(JobRecord, job))
 
     assert [position(job) for job in (urgent, first, second)] == [1, 2, 3]
