@@ -14,6 +14,7 @@ class Editor:
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
         self._taken = _names(graph)
+        self._nodes = 0
 
     def free_name(self, wanted: str) -> str:
         """``wanted``, or ``wanted_2``, ``wanted_3``, … where it is taken."""
@@ -36,12 +37,15 @@ class Editor:
         self, op_type: str, inputs: list[ir.Value | None], name: str, *, domain: str = "", outputs: int = 1,
         attributes: dict[str, int | float | str | list[int]] | None = None,
     ) -> ir.Node:  # fmt: skip
-        """A node that is not in the graph yet; its outputs are named after it."""
-        free = self.free_name(name)
-        node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=free)
+        """A node that is not in the graph yet, its outputs named after it. Its own name is short: names take space."""
+        node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=self._free_number(op_type))
         for position, output in enumerate(node.outputs):
-            output.name = self.free_name(f"{free}_out{position}" if position else f"{free}_out")
+            output.name = self.free_name(f"{name}_{position}" if position else name)
         return node
+
+    def _free_number(self, op_type: str) -> str:
+        self._nodes += 1
+        return self.free_name(f"{op_type}_{self._nodes}")
 
     def drop_if_unused(self, value: ir.Value) -> None:
         """Forget an initializer that nothing reads any more."""

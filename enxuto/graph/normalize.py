@@ -14,6 +14,8 @@ def normalized(model: ir.Model) -> ir.Model:
     metadata, such as class names, stays.
     """
     copy = model.clone()
+    for value in (*copy.graph.inputs, *copy.graph.outputs):
+        value.shape = _without_negative(value.shape)
     for value in copy.graph.initializers.values():
         if value.const_value is not None:  # some files leave out the shape of a weight that is an input as well
             value.shape = ir.Shape(value.const_value.shape.numpy())
@@ -30,6 +32,17 @@ def normalized(model: ir.Model) -> ir.Model:
     return copy
 
 
+def keep_signature(original: ir.Model, model: ir.Model) -> None:
+    """Give inputs and outputs back the types and shapes that they were declared with."""
+    given = [value for value in original.graph.inputs if not value.is_initializer()]
+    pairs = [
+        *zip(given, model.graph.inputs, strict=True),
+        *zip(original.graph.outputs, model.graph.outputs, strict=True),
+    ]
+    for before, after in pairs:
+        after.type, after.shape = before.type, _without_negative(before.shape)
+
+
 def opset_of(model: ir.Model) -> int:
     """Of the default domain."""
     return model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
@@ -39,3 +52,10 @@ def _oldest_ir_version(model: ir.Model) -> int:
     """The first that allows weights that are no inputs (4), and that goes with the opset."""
     opset = onnx.helper.make_opsetid("", min(opset_of(model), onnx.defs.onnx_opset_version()))
     return max(4, int(onnx.helper.find_min_ir_version_for([opset])))
+
+
+def _without_negative(shape: ir.Shape | None) -> ir.Shape | None:
+    """Some exporters write -1 for an axis that is not known; shape inference would take it for a number."""
+    if shape is None:
+        return None
+    return ir.Shape([None if isinstance(dim, int) and dim < 0 else dim for dim in shape])

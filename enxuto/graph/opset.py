@@ -9,7 +9,7 @@ from onnxscript.version_converter import ConvertVersionPass
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.feeds import a_batch
 from enxuto.graph.file import write_model
-from enxuto.graph.normalize import normalized, opset_of
+from enxuto.graph.normalize import keep_signature, normalized, opset_of
 from enxuto.runtimes import load_model
 from enxuto.techniques.base import Context
 
@@ -26,6 +26,7 @@ def with_opset(model: ir.Model, minimum: int, context: Context) -> ir.Model:
         converted = normalized(model)
         ConvertVersionPass(minimum, fallback=True)(converted)
         converted = normalized(converted)
+        keep_signature(model, converted)
     except Exception as error:  # the converter raises whatever its adapters raise
         raise _not_converted(opset, minimum, str(error)) from error
     if opset_of(converted) < minimum:

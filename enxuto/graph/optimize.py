@@ -11,7 +11,7 @@ from collections import Counter
 import onnx_ir as ir
 from onnxscript.optimizer import optimize_ir
 
-from enxuto.graph.normalize import normalized
+from enxuto.graph.normalize import keep_signature, normalized, opset_of
 from enxuto.graph.weights import REARRANGEMENTS
 
 _ROUNDS = 4
@@ -24,9 +24,19 @@ def optimized(model: ir.Model) -> ir.Model:
     copy = normalized(model)
     declared = {value.name: (value.type, value.shape) for value in _node_outputs(copy)}
     optimize_ir(copy, num_iterations=_ROUNDS, should_fold=_should_fold)
+    _without_allowzero(copy)
     for value in _node_outputs(copy):  # what was inferred on the way would only make the file larger
         value.type, value.shape = declared.get(value.name, (None, None))
+    keep_signature(model, copy)
     return copy
+
+
+def _without_allowzero(model: ir.Model) -> None:
+    """One of the optimizer's rules writes this attribute of Reshape, whatever the opset; it came with 14."""
+    if opset_of(model) < 14:
+        for node in model.graph.all_nodes():
+            if node.op_type == "Reshape":
+                node.attributes.pop("allowzero", None)
 
 
 def _node_outputs(model: ir.Model) -> list[ir.Value]:

@@ -57,4 +57,9 @@ def signature(model: ir.Model) -> list[str]:
 
 
 def _described(value: ir.Value) -> str:
-    return f"'{value.name}' {value.type} {value.shape}"
+    shape = "of any rank" if value.shape is None else f"[{', '.join(_axis(dim) for dim in value.shape)}]"
+    return f"'{value.name}' {value.type}{shape}"
+
+
+def _axis(dim: int | ir.SymbolicDim) -> str:
+    return "?" if dim == ir.SymbolicDim(None) or (isinstance(dim, int) and dim < 0) else str(dim)

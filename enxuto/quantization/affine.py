@@ -74,7 +74,8 @@ def quantize_weight(array: np.ndarray, scales: np.ndarray, axis: int | None, lim
 def scales_that_hold(scales: np.ndarray, input_scale: float, bias: np.ndarray) -> np.ndarray:
     """Weight scales, raised where the bias would not fit into int32 at ``input_scale · scale``."""
     needed: np.ndarray = np.abs(bias) / (input_scale * _LARGEST_BIAS)
-    return np.maximum(scales, needed.astype(np.float32))
+    held: np.ndarray = np.maximum(scales, needed.astype(np.float32))
+    return held
 
 
 def quantize_bias(bias: np.ndarray, scales: np.ndarray) -> np.ndarray:

@@ -66,8 +66,10 @@ class _Insertion:
         if root not in self._parameters:
             self._parameters[root] = self._weights_of(str(root.name), self._affine[root])
         uses = [use for use in tensor.uses() if tensor in self._placement.written or use.node in readers]
-        quantize = self._editor.node("QuantizeLinear", [tensor, *self._parameters[root]], f"{tensor.name}_quantize")
-        restore = self._dequantize(quantize.outputs[0], *self._parameters[root], f"{tensor.name}_dequantize")
+        quantize = self._editor.node(
+            "QuantizeLinear", [tensor, *self._parameters[root]], f"{tensor.name}_{self._scheme.activations}"
+        )
+        restore = self._dequantize(quantize.outputs[0], *self._parameters[root], f"{tensor.name}_real")
         for use in uses:
             use.node.replace_input_with(use.idx, restore.outputs[0])
         producer = tensor.producer()
@@ -101,7 +103,7 @@ class _Insertion:
             bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
             bias = quantize_bias(linear.bias, bias_scales)
             self._replace(
-                node, 2, f"{node.name}_bias_int32", bias, bias_scales, 0 if self._scheme.per_channel else None
+                node, 2, f"{node.outputs[0].name}_bias", bias, bias_scales, 0 if self._scheme.per_channel else None
             )
         for factor in ("alpha", "beta"):
             node.attributes.pop(factor, None)
@@ -127,14 +129,14 @@ class _Insertion:
             zero_points = np.zeros(scales.shape, dtype=integers.dtype)
         stored = self._editor.weight(name, integers)
         parameters = self._weights_of(name, Affine(scales, zero_points))
-        restore = self._dequantize(stored, *parameters, f"{name}_dequantize", axis)
+        restore = self._dequantize(stored, *parameters, f"{name}_real", axis)
         self._graph.insert_before(node, restore)
         node.replace_input_with(position, restore.outputs[0])
 
     def _weights_of(self, name: str, affine: Affine) -> tuple[ir.Value, ir.Value]:
         return (
             self._editor.weight(f"{name}_scale", affine.scale),
-            self._editor.weight(f"{name}_zero_point", affine.zero_point),
+            self._editor.weight(f"{name}_zero", affine.zero_point),
         )
 
     def _dequantize(

@@ -11,17 +11,16 @@ import onnx_ir.passes.common as passes
 from enxuto.errors import NotApplicable
 from enxuto.graph.opset import with_opset
 from enxuto.graph.optimize import optimized
-from enxuto.quantization.affine import Range
+from enxuto.quantization.affine import ActivationType, Range
 from enxuto.quantization.calibrate import ranges
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.observe import Histogram, MinMax, Observer
 from enxuto.quantization.placement import Placement, place
+from enxuto.quantization.processors import is_arm, weight_limit
 from enxuto.quantization.qdq import Scheme, insert
 from enxuto.techniques.base import Batches, Context
 
 OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
-_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_ARM = frozenset({"neon", "asimd", "asimddp", "i8mm"})
 _OPSET = 13
 """The first with a scale for each channel."""
 _FEWEST_CHANNELS = 4
@@ -45,12 +44,9 @@ class Quantized:
 
 
 def scheme_for(instruction_sets: frozenset[str], *, per_channel: bool) -> Scheme:
-    """What the processor multiplies fast without saturating."""
-    if instruction_sets & _VNNI:
-        return Scheme("uint8", 127, per_channel)
-    if instruction_sets & _ARM:
-        return Scheme("int8", 127, per_channel)
-    return Scheme("uint8", 63, per_channel)
+    """U8 × S8 on x86, S8 × S8 on ARM."""
+    activations: ActivationType = "int8" if is_arm(instruction_sets) else "uint8"
+    return Scheme(activations, weight_limit(instruction_sets), per_channel)
 
 
 def quantize_static(model: ir.Model, batches: Batches, options: Options, context: Context) -> Quantized:

@@ -6,13 +6,42 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from enxuto.techniques.base import Technique
+from enxuto.techniques.base import Context, Technique, Work
 
 
 class DynamicInt8(Technique):
-    """Weights of matrix products in 8 bits, activations quantized at run time; needs no calibration data."""
+    """Weights of matrix products in 8 bits, activations quantized at run time; needs no calibration data.
+
+    Convolutions stay in floating point: their dynamic kernels are several times slower. Embedding tables are stored in
+    8 bits as well.
+    """
 
     max_drift: ClassVar[float] = 0.2
 
     kind: Literal["dynamic_int8"] = "dynamic_int8"
     per_channel: bool = Field(True, description="One scale for each output column of a weight instead of one in all.")
+    embeddings: bool = Field(
+        True, description="Store tables that rows are gathered from in int8 too, with a scale for each row."
+    )
+
+    def requires(self, work: Work, context: Context) -> None:
+        from enxuto.graph.normalize import normalized
+        from enxuto.quantization.dynamic import OPERATORS
+        from enxuto.quantization.suitable import require_float_linears
+
+        require_float_linears(normalized(work.model), OPERATORS)
+
+    def apply(self, work: Work, context: Context) -> Work:
+        from enxuto.graph.normalize import normalized
+        from enxuto.graph.opset import with_opset
+        from enxuto.quantization.dynamic import OPSET, quantize_dynamic
+        from enxuto.quantization.processors import weight_limit
+
+        model = normalized(with_opset(work.model, OPSET, context))
+        notes = quantize_dynamic(
+            model,
+            per_channel=self.per_channel,
+            embeddings=self.embeddings,
+            weight_limit=weight_limit(context.instruction_sets),
+        )
+        return work.with_model(model, *notes)
