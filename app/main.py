@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from app.api import catalog, datasets, explain, health, jobs, models
 from app.api.declare import EVERYWHERE, problems
 from app.api.deps import current_caller, refuse_unknown_parameters
-from app.api.document import describe, query_parameters
+from app.api.document import allowed_methods, describe, query_parameters
 from app.api.middleware import Calls, Guard
 from app.api.problem import answer_with_problem
 from app.core.parts import open_parts
@@ -24,8 +25,17 @@ _DESCRIPTION = """Makes trained models lean and proves it: upload a model, say w
 model, the numbers measured on the target machine, and a verdict that can be trusted."""
 
 
+class NeedsKey(Exception):
+    """Others can reach the service, and it would be open to them."""
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
+    if not settings.is_local and settings.operator_key is None:
+        raise NeedsKey(
+            f"Listening on {settings.host}, which others can reach, needs a key. Set ENXUTO_OPERATOR_KEY "
+            '(such as "enx_$(openssl rand -hex 24)"), or listen on 127.0.0.1.'
+        )
     app = FastAPI(
         title="Enxuto",
         version=version("enxuto"),
@@ -39,6 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.query_parameters = query_parameters(app)
+    app.state.allowed_methods = partial(allowed_methods, app)
     describe(app)
     for error in (RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_with_problem)

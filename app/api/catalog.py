@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.api.answers import answer
 from app.api.declare import unchanged
 from app.api.deps import PartsDep, SessionDep
-from app.api.schemas import Page, TargetResource, TechniqueResource
+from app.api.schemas import TargetPage, TargetResource, TechniquePage, TechniqueResource
 from app.core.database import utc_now
 from app.core.records import WorkerRecord
 from enxuto.machine import Machine
@@ -24,16 +24,16 @@ from enxuto.techniques import AnyTechnique, Technique
 router = APIRouter(tags=["catalog"])
 
 
-@router.get("/techniques", response_model=Page[TechniqueResource], responses=unchanged())
+@router.get("/techniques", response_model=TechniquePage, responses=unchanged())
 def list_techniques(request: Request) -> Response:
     """The transformations that recipes are made of, each with the JSON Schema of its parameters."""
-    return answer(request, Page[TechniqueResource](items=_techniques(), next_cursor=None))
+    return answer(request, TechniquePage(items=_techniques(), next_cursor=None))
 
 
-@router.get("/targets", response_model=Page[TargetResource], responses=unchanged())
+@router.get("/targets", response_model=TargetPage, responses=unchanged())
 def list_targets(request: Request, session: SessionDep, parts: PartsDep) -> Response:
     """The kinds of machine that workers which are alive measure on. A job may name one, or take `any`."""
-    return answer(request, Page[TargetResource](items=_targets(session, parts.settings.lease_s), next_cursor=None))
+    return answer(request, TargetPage(items=_targets(session, parts.settings.lease_s), next_cursor=None))
 
 
 @cache

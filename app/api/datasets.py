@@ -23,7 +23,7 @@ from app.api.deps import (
 )
 from app.api.pages import Filters, page_of
 from app.api.receive import receive
-from app.api.schemas import DatasetResource, FileName, Page, UploadState
+from app.api.schemas import DatasetPage, DatasetResource, FileName, UploadState
 from app.api.take_in import take_in
 from app.api.views import dataset_view
 from app.core.records import DatasetRecord
@@ -56,7 +56,7 @@ async def upload_dataset(
     return await take_in(request, parts, caller, DatasetRecord, received, wait_s)
 
 
-@router.get("", response_model=Page[DatasetResource], responses=unchanged())
+@router.get("", response_model=DatasetPage, responses=unchanged())
 def list_datasets(
     request: Request,
     session: SessionDep,
@@ -69,7 +69,7 @@ def list_datasets(
     """The datasets there are, newest first."""
     wanted: Filters = {DatasetRecord.state: state, DatasetRecord.name: name, DatasetRecord.sha256: sha256}
     rows, cursor = page_of(session, DatasetRecord, caller, window, wanted)
-    return answer(request, Page[DatasetResource](items=[dataset_view(row) for row in rows], next_cursor=cursor))
+    return answer(request, DatasetPage(items=[dataset_view(row) for row in rows], next_cursor=cursor))
 
 
 @router.get(

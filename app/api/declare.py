@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 Responses = dict[int | str, dict[str, Any]]
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_MEANINGS = {
+    400: "The body cannot be read.",
+    401: "A key is needed.",
+    403: "Not from there.",
+    404: "It is not there.",
+    408: "The bytes stopped coming.",
+    409: "Not in its present state.",
+    412: "It was changed since.",
+    413: "Too large.",
+    415: "Not in this form.",
+    416: "The range lies outside.",
+    422: "Understood, and wrong.",
+    428: "`If-Match` is needed.",
+    429: "Too much at a time.",
+    500: "A fault of the service.",
+    503: "A part of the service is gone.",
+    507: "No room left.",
+}
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "Strong entity tag."},
     "Location": {"schema": {"type": "string"}, "description": "Where it is."},
@@ -20,7 +37,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 def problems(*statuses: int) -> Responses:
     """Answers with a problem, by status."""
-    return {status: {"description": HTTPStatus(status).phrase, "content": _PROBLEM} for status in statuses}
+    return {status: {"description": _MEANINGS[status], "content": _PROBLEM} for status in statuses}
 
 
 EVERYWHERE = problems(401, 403, 422, 500, 503)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
@@ -46,6 +47,15 @@ def query_parameters(app: FastAPI) -> Callable[[], Mapping[str, frozenset[str]]]
         return {each["operationId"]: _query_names(each) for each in operations}
 
     return by_operation
+
+
+def allowed_methods(app: FastAPI, path: str) -> list[str]:
+    """What a path takes, over all of its routes."""
+    methods = set[str]()
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(template)), path):
+            methods.update(method.upper() for method in operations)
+    return sorted(methods)
 
 
 def _query_names(operation: Document) -> frozenset[str]:

@@ -22,7 +22,7 @@ from app.api.deps import (
 )
 from app.api.pages import Filters, page_of
 from app.api.reports import SANDBOX, page_digest, report_digest
-from app.api.schemas import JobResource, JobState, Page, ValidatedJob
+from app.api.schemas import JobPage, JobResource, JobState, ValidatedJob
 from app.api.submission import submit, validate
 from app.api.views import job_view, look_again
 from app.core.cancel import cancel
@@ -61,7 +61,7 @@ def submit_job(
     return answer(request, view, status=202, headers=look_again(job) | {"Location": f"/v1/jobs/{job.id}"})
 
 
-@router.get("", response_model=Page[JobResource], responses=unchanged())
+@router.get("", response_model=JobPage, responses=unchanged())
 def list_jobs(
     request: Request,
     session: SessionDep,
@@ -74,7 +74,7 @@ def list_jobs(
     """The jobs there are, newest first."""
     wanted: Filters = {JobRecord.state: state, JobRecord.kind: kind, JobRecord.subject: model}
     rows, cursor = page_of(session, JobRecord, caller, window, wanted)
-    return answer(request, Page[JobResource](items=[job_view(session, row) for row in rows], next_cursor=cursor))
+    return answer(request, JobPage(items=[job_view(session, row) for row in rows], next_cursor=cursor))
 
 
 @router.get(

@@ -23,7 +23,7 @@ from app.api.deps import (
 )
 from app.api.pages import Filters, page_of
 from app.api.receive import receive
-from app.api.schemas import FileName, ModelResource, Page, UploadState
+from app.api.schemas import FileName, ModelPage, ModelResource, UploadState
 from app.api.take_in import take_in
 from app.api.views import model_view
 from app.core.records import ModelRecord
@@ -55,7 +55,7 @@ async def upload_model(
     return await take_in(request, parts, caller, ModelRecord, received, wait_s)
 
 
-@router.get("", response_model=Page[ModelResource], responses=unchanged())
+@router.get("", response_model=ModelPage, responses=unchanged())
 def list_models(
     request: Request,
     session: SessionDep,
@@ -74,7 +74,7 @@ def list_models(
         ModelRecord.job: job,
     }
     rows, cursor = page_of(session, ModelRecord, caller, window, wanted)
-    return answer(request, Page[ModelResource](items=[model_view(row) for row in rows], next_cursor=cursor))
+    return answer(request, ModelPage(items=[model_view(row) for row in rows], next_cursor=cursor))
 
 
 @router.get(

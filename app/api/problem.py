@@ -88,6 +88,8 @@ def answer_for(error: Exception, request_id: str) -> Response:
 
 async def answer_with_problem(request: Request, error: Exception) -> Response:
     """Exception handler for what the framework would answer in its own way; the rest is caught further out."""
+    if isinstance(error, HTTPException) and error.status_code == 405:  # the framework names one route's methods only
+        error = HTTPException(405, headers={"Allow": ", ".join(request.app.state.allowed_methods(request.url.path))})
     return answer_for(error, request.state.request_id)
 
 
@@ -155,9 +157,8 @@ def _of_framework(error: HTTPException) -> ServiceError:
         case 404:
             return NotFound("There is nothing here.", code="route_not_found", hint="See /docs for what there is.")
         case 405:
-            allowed = headers.get("allow") or headers.get("Allow", "")
             return MethodNotAllowed(
-                f"This method is not for this path, which takes {allowed}.",
+                f"This method is not for this path, which takes {headers['Allow'] or 'GET'}.",
                 code="method_not_allowed",
                 hint="See /docs for what each path takes.",
                 headers=headers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from app.core.ids import id_pattern
 from app.core.results import CompareResult, OptimizeResult
@@ -165,7 +165,7 @@ class JobResource(Value):
     """Whether `/report` and `/report.html` are there."""
 
 
-class Estimate(Value):
+class CostEstimate(Value):
     """What a job will cost, as far as that follows from the request."""
 
     candidates: int
@@ -183,7 +183,7 @@ class ValidatedJob(Value):
     """What would be done; nothing was stored."""
 
     request: Annotated[OptimizeBody | CompareBody, Field(discriminator="kind")]
-    estimate: Estimate
+    estimate: CostEstimate
 
 
 class TechniqueResource(Value):
@@ -228,8 +228,26 @@ Item = TypeVar("Item", bound=Value)
 class Page(Value, Generic[Item]):
     """A part of a list, newest first."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
     items: list[Item]
     next_cursor: str | None
     """Send it as `cursor` for what comes next; null at the end."""
+
+
+class ModelPage(Page[ModelResource]):
+    """Models, newest first."""
+
+
+class DatasetPage(Page[DatasetResource]):
+    """Datasets, newest first."""
+
+
+class JobPage(Page[JobResource]):
+    """Jobs, newest first."""
+
+
+class TechniquePage(Page[TechniqueResource]):
+    """Techniques; all of them are on one page."""
+
+
+class TargetPage(Page[TargetResource]):
+    """Targets; all of them are on one page."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.api.deps import Caller
-from app.api.schemas import CompareBody, Estimate, OptimizeBody, ValidatedJob
+from app.api.schemas import CompareBody, CostEstimate, OptimizeBody, ValidatedJob
 from app.core import jobs
 from app.core.errors import Fault, NotFound, NotReady, TooMany, Unprocessable
 from app.core.inputs import dataset_input, model_input
@@ -129,7 +129,7 @@ def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
     timing_s = _timing_s(CONFIRMING, subjects=2)
     return ValidatedJob(
         request=resolved,
-        estimate=Estimate(
+        estimate=CostEstimate(
             candidates=1,
             evaluated_samples=2 * samples,
             fresh_loads=CONFIRMING.most,
@@ -184,14 +184,14 @@ def _check_queue(session: Session, caller: Caller, settings: Settings) -> None:
 
 def _optimize_estimate(
     body: OptimizeBody, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
-) -> Estimate:
+) -> CostEstimate:
     splits = split_samples(evaluation, calibration, body.seed)
     tried = 1
     if body.goal:
         tried = len(propose(model.inspection, body.goal, calibrated=splits.calibration is not None))
     counts = splits.counts
     screening_s = _timing_s(SCREENING, subjects=tried + 1) if body.goal else 0.0
-    return Estimate(
+    return CostEstimate(
         candidates=tried,
         evaluated_samples=(tried + 1) * counts.selection + 2 * counts.confirmation,
         fresh_loads=CONFIRMING.most + (SCREENING.most if body.goal else 0),

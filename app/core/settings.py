@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     uds: Path | None = None
     """Path of a Unix socket to listen on, instead of host and port."""
+    listen_fd: int | None = Field(None, ge=0)
+    """Number of an inherited socket to listen on, instead of host and port: how `enxuto up` hands over its own."""
     operator_key: SecretStr | None = None
     """Key that every call must bring as `Authorization: Bearer enx_…`; `enx_` and at least 16 characters more. Without
     one the service is open to the local user and listens on loopback only."""

@@ -44,6 +44,11 @@ class Watch:
         finally:
             self._leave(place)
 
+    def release(self) -> None:
+        """Let everybody go: the service is about to stop."""
+        for settled in self._settled.values():
+            settled.set()
+
     def _leave(self, place: Place) -> None:
         self._waiting[place] -= 1
         if self._waiting[place] == 0:

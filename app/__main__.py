@@ -1,0 +1,63 @@
+"""``python -m app``: serves the API until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from app.core.logs import configure_logging
+from app.core.settings import Settings, get_settings
+from app.main import NeedsKey, create_app
+
+
+class _Server(uvicorn.Server):
+    """Lets calls that only wait go at once when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop and hasattr(self._app.state, "parts"):
+            self._loop.call_soon_threadsafe(self._app.state.parts.watch.release)
+
+
+def main() -> None:
+    try:
+        settings = get_settings()
+        configure_logging(settings.log_level)
+        app = create_app(settings)
+    except (NeedsKey, ValidationError) as error:
+        sys.exit(f"enxuto: {error}")
+    _Server(_config(app, settings), app).run()
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        uds=str(settings.uds) if settings.uds else None,
+        fd=settings.listen_fd,
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # the app writes its own, with the request's id
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.shutdown_grace_s),
+    )
+
+
+if __name__ == "__main__":
+    main()
