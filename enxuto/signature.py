@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from enxuto.errors import Finding
@@ -13,9 +14,17 @@ class TensorSpec(Value):
 
     name: str
     dtype: str
-    """NumPy's name: float32, int64, uint8, bool, …; ``string`` for text, ``unknown`` where the file does not say."""
+    """NumPy's name: float32, int64, uint8, bool, …; ``string`` for text, ``unknown`` where the file does not say and
+    for what is no tensor."""
     shape: list[int | str | None] | None
     """A number for a fixed axis, a name for a symbolic one, null for an unknown one; null for an unknown rank."""
+
+
+def fixed_batch(inputs: Sequence[TensorSpec]) -> int | None:
+    """The batch size, where every input that has a first axis has it fixed at the same number."""
+    sizes = {spec.shape[0] if spec.shape else None for spec in inputs if spec.shape != []}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size if isinstance(size, int) else None
 
 
 class ModelInspection(Value):
@@ -39,7 +48,7 @@ class ModelInspection(Value):
     """In what most weights are stored."""
     control_flow: bool
     batch_size: int | None
-    """The fixed batch axis, where there is one."""
+    """The fixed batch axis, where there is one; also where it is symbolic and the model was seen to run at one size."""
     advice: list[Finding]
     """What is worth knowing and does no harm."""
 
