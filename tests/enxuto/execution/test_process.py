@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +32,7 @@ from enxuto.steps import (
     Subject,
 )
 from enxuto.workload import Workload
+from tests.support.processes import children_of, is_alive, wait_for
 from tests.support.reports import optimize_report
 from tests.support.tiny_models import convnet, save
 
@@ -77,21 +77,6 @@ def endless(model: Digest) -> MeasureLatency:
         block_ms=60_000,
         blocks=60,
     )
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.02)
-
-
-def children_of(pid: int) -> list[int]:
-    return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]  # fmt: skip
 
 
 def test_a_step_is_done_and_its_files_are_kept_and_nothing_else_stays(bench: Bench) -> None:
@@ -232,11 +217,10 @@ def test_a_step_dies_with_the_worker_that_is_killed_and_the_next_one_cleans_up(b
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(bench.folder)])
     wait_for(lambda: bool(children_of(parent.pid)))
     (child,) = children_of(parent.pid)
-    wait_for(lambda: "child.py" in Path(f"/proc/{child}/cmdline").read_text())
-    time.sleep(0.5)
+    wait_for(lambda: "Seccomp:\t2" in Path(f"/proc/{child}/status").read_text())  # it is in the box
     parent.kill()
     parent.wait()
-    wait_for(lambda: not Path(f"/proc/{child}/exe").exists(), timeout_s=2)
+    wait_for(lambda: not is_alive(child), timeout_s=2)
     (abandoned,) = bench.scratch.iterdir()
     os.utime(abandoned, (0, 0))
     bench.runner()

@@ -14,6 +14,7 @@ from enxuto.errors import Interrupted, OutOfCapacity
 from enxuto.execution.limits import Limits
 from enxuto.execution.spawn import start
 from enxuto.execution.watch import wait
+from tests.support.processes import is_alive, wait_for
 
 
 def never() -> bool:
@@ -117,10 +118,7 @@ def test_children_of_the_child_end_with_it(folder: Path) -> None:
     with pytest.raises(Interrupted):
         run(lines, folder, stop=lambda: (folder / "pid").exists() or time.monotonic() > deadline)
     grandchild = int((folder / "pid").read_text())
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{grandchild}/exe").exists():  # which a dead process has not, even if nobody asks after it
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: not is_alive(grandchild))
 
 
 def test_a_child_sees_nothing_of_its_parents_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
