@@ -192,6 +192,10 @@ class Client:
     def report_html(self, job_id: str) -> bytes:
         return self._transport.get(f"/v1/jobs/{_part(job_id)}/report.html").content
 
+    def deliver(self, job_id: str, out: str | Path) -> None:
+        """Fetch what a job that has ended left: ``optimized.onnx``, ``report.json``, ``report.html``."""
+        self._deliver(self.job(job_id), self.report(job_id), Path(out))
+
     def download(self, model_id: str, path: str | Path) -> Path:
         """Fetch a model's bytes into a file, or into a folder under its own name.
 

@@ -1,0 +1,102 @@
+"""The options that several commands share; what they mean is read in `enxuto.cli.reading`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_GOAL, _DATA, _CONDITIONS, _WHERE, _OUTPUT = "Goal", "Data", "Conditions", "Where", "Output"
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Evaluation data: .npz or .safetensors, one array an input, 'labels' where there are any. Without it "
+        "nothing is known of accuracy.",
+        rich_help_panel=_DATA,
+    ),
+]
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Calibration data. By default a part of the evaluation data that judges nothing.",
+        rich_help_panel=_DATA,
+    ),
+]
+Preprocessing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="How stored samples become inputs: a JSON file, or JSON itself, by input name: "
+        '\'{"input": {"scale": 0.00392, "from": "NHWC", "to": "NCHW"}}\'.',
+        rich_help_panel=_DATA,
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC",
+        help="What accuracy means: top_k, top_k:5, mean_squared_error, agreement, agreement:cosine, or JSON. By default "
+        "it follows from the labels.",
+        rich_help_panel=_DATA,
+    ),
+]
+MaxDrop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="How much of the metric may be lost: 1%, 0.01, or 'none' for no limit.",
+        rich_help_panel=_GOAL,
+    ),
+]
+Confidence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="How surely the loss stays below --max-drop; 50% is the point estimate (default: 95%).",
+        rich_help_panel=_GOAL,
+    ),
+]
+Absolute = Annotated[
+    bool,
+    typer.Option(
+        "--absolute",
+        help="--max-drop is in the metric's own unit instead of a share of the original's.",
+        rich_help_panel=_GOAL,
+    ),
+]
+BatchSize = Annotated[int, typer.Option(help="Samples in one call.", rich_help_panel=_CONDITIONS)]
+Threads = Annotated[int, typer.Option(help="Threads inside one operator.", rich_help_panel=_CONDITIONS)]
+Dim = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=SIZE",
+        help="Size of a symbolic dimension that the data does not settle. May be repeated.",
+        rich_help_panel=_CONDITIONS,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Splits, orders and samples follow from it.", rich_help_panel=_CONDITIONS)]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="ENXUTO_SERVER",
+        help="Do it on this server instead of here. Models and data there may be given by id.",
+        rich_help_panel=_WHERE,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", envvar="ENXUTO_KEY", help="The server's key.", rich_help_panel=_WHERE),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Folder for what comes out.", rich_help_panel=_OUTPUT),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON to standard output and nothing else.", rich_help_panel=_OUTPUT)
+]
+GOAL, CONDITIONS = _GOAL, _CONDITIONS

@@ -1,0 +1,103 @@
+"""Where a verb is done: on this machine, or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import typer
+
+from enxuto.errors import OutOfCapacity
+
+if TYPE_CHECKING:
+    from enxuto.goal import Goal, Thresholds
+    from enxuto.metric import Metric
+    from enxuto.preprocessing import Preprocessing
+    from enxuto.recipe import Recipe
+    from enxuto.report import CompareReport, OptimizeReport
+    from enxuto.search.plan import Progress
+    from enxuto.workload import Workload
+
+_NEEDED = ("jinja2", "numpy", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "safetensors", "scipy")
+"""What the extra ``local`` brings."""
+
+
+class Place(Protocol):
+    """Does the verbs: the module `enxuto.local`, or a client."""
+
+    def optimize(
+        self,
+        model: str | Path,
+        dataset: str | Path | None = None,
+        goal: Goal | None = None,
+        *,
+        recipe: Recipe | None = None,
+        calibration: str | Path | None = None,
+        preprocessing: Preprocessing | None = None,
+        metric: Metric | None = None,
+        workload: Workload | None = None,
+        deadline_s: float | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> OptimizeReport: ...
+
+    def compare(
+        self,
+        model: str | Path,
+        against: str | Path,
+        dataset: str | Path | None = None,
+        thresholds: Thresholds | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        metric: Metric | None = None,
+        workload: Workload | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> CompareReport: ...
+
+
+@contextmanager
+def place(server: str | None, key: str | None) -> Iterator[Place]:
+    if server is None:
+        require_local()
+        from enxuto import local
+
+        yield local
+    else:
+        from enxuto.client import Client
+
+        with Client(server, key) as client:
+            yield client
+
+
+def require_local() -> None:
+    """Raises OutOfCapacity where this machine lacks the packages that measuring takes."""
+    missing = [name for name in _NEEDED if not _installed(name)]
+    if missing:
+        raise OutOfCapacity(
+            f"Doing this here needs packages that are not installed: {', '.join(missing)}.",
+            code="extra_missing",
+            hint="Install them with: pip install 'enxuto[local]'. Or name a server with --server URL.",
+        )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def given_file(given: str, server: str | None, prefix: str, parameter: str) -> str:
+    """A path that is there, or on a server an id; a usage error otherwise."""
+    if Path(given).is_file() or (server is not None and given.startswith(prefix)):
+        return given
+    if Path(given).is_dir():
+        raise typer.BadParameter(f"'{given}' is a folder, not a file", param_hint=parameter)
+    hint = " (ids such as this one need --server)" if given.startswith(prefix) else ""
+    raise typer.BadParameter(f"there is no file '{given}'{hint}", param_hint=parameter)

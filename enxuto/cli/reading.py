@@ -1,0 +1,148 @@
+"""What was typed becomes what the library takes; what cannot be read is a usage error that names its option."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from enxuto.goal import MaxDrop
+from enxuto.metric import Metric
+from enxuto.preprocessing import Preprocessing
+from enxuto.recipe import Recipe
+from enxuto.schema import Value
+from enxuto.workload import Workload
+
+V = TypeVar("V", bound=Value)
+T = TypeVar("T")
+
+_RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
+_METRIC: TypeAdapter[Metric] = TypeAdapter(Metric)
+_PREPROCESSING: TypeAdapter[Preprocessing] = TypeAdapter(Preprocessing)
+_OPTIONS = {"value": "--max-drop", "relative": "--absolute", "dims": "--dim", "deadline_s": "--deadline"}
+"""Options that are not called as the field they set."""
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def valid(kind: type[V], **fields: Any) -> V:
+    """A value of the library; what it refuses is told by option."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
+        option = _OPTIONS.get(name) or (f"--{name.replace('_', '-')}" if name else None)
+        raise typer.BadParameter(_sentence(first["msg"]), param_hint=option) from error
+
+
+def share(text: str, option: str) -> float:
+    """``1%`` and ``0.01`` are the same."""
+    number = text.strip().removesuffix("%")
+    try:
+        value = Decimal(number) / (100 if "%" in text else 1)
+    except InvalidOperation as error:
+        raise typer.BadParameter(f"'{text}' is no share: try 1% or 0.01", param_hint=option) from error
+    return float(value)
+
+
+def max_drop(limit: str | None, confidence: str | None, absolute: bool) -> MaxDrop | None:
+    """None for 'none'; the library's defaults where nothing was typed."""
+    if limit == "none":
+        return None
+    fields: dict[str, Any] = {"relative": not absolute}
+    if limit is not None:
+        fields["value"] = share(limit, "--max-drop")
+    if confidence is not None:
+        fields["confidence"] = share(confidence, "--confidence")
+    return valid(MaxDrop, **fields)
+
+
+def workload(batch_size: int, threads: int, dims: list[str] | None) -> Workload:
+    sizes = dict(_dim(text) for text in dims or [])
+    return valid(Workload, batch_size=batch_size, threads=threads, dims=sizes)
+
+
+def _dim(text: str) -> tuple[str, int]:
+    name, equals, size = text.rpartition("=")
+    if not equals or not name or not size.isdecimal():
+        raise typer.BadParameter(f"'{text}' is not NAME=SIZE, such as sequence=128", param_hint="--dim")
+    return name, int(size)
+
+
+def seconds(text: str | None) -> float | None:
+    """``90``, ``90s``, ``10m``, ``2h``."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h|)", text.strip())
+    if not match:
+        raise typer.BadParameter(f"'{text}' is no time: try 90, 10m or 2h", param_hint="--deadline")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def recipe(text: str | None) -> Recipe | None:
+    """A JSON file, JSON itself, or kinds of techniques separated by commas."""
+    if text is None:
+        return None
+    option = "--recipe"
+    if text.lstrip().startswith("[") or Path(text).suffix == ".json" or Path(text).is_file():
+        return _from_json(_RECIPE, _json(text, option), option)
+    return _checked(_RECIPE, [{"kind": kind.strip()} for kind in text.split(",")], option)
+
+
+def metric(text: str | None) -> Metric | None:
+    """``top_k:5``, ``agreement:cosine``, or JSON."""
+    if text is None:
+        return None
+    if text.lstrip().startswith("{"):
+        return _from_json(_METRIC, text, "--metric")
+    kind, _, detail = text.partition(":")
+    given: dict[str, object] = {"kind": kind}
+    if detail:
+        given |= {"k": int(detail)} if detail.isdecimal() else {"by": detail}
+    return _checked(_METRIC, given, "--metric")
+
+
+def preprocessing(text: str | None) -> Preprocessing:
+    return {} if text is None else _from_json(_PREPROCESSING, _json(text, "--preprocessing"), "--preprocessing")
+
+
+def _json(text: str, option: str) -> str:
+    if text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return Path(text).read_text(encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"'{text}' cannot be read: {error.strerror}", param_hint=option) from error
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"'{text}' is no JSON file: it is not text", param_hint=option) from error
+
+
+def _from_json(adapter: TypeAdapter[T], text: str, option: str) -> T:
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        raise typer.BadParameter(_faults(error), param_hint=option) from error
+
+
+def _checked(adapter: TypeAdapter[T], given: object, option: str) -> T:
+    try:
+        return adapter.validate_python(given)
+    except ValidationError as error:
+        raise typer.BadParameter(_faults(error), param_hint=option) from error
+
+
+def _faults(error: ValidationError) -> str:
+    """Each with the place where it stands."""
+    told = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"])
+        told.append(f"{place}: {_sentence(fault['msg'])}" if place else _sentence(fault["msg"]))
+    return "; ".join(told)
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,153 @@
+"""A report in a terminal: one table, then the verdict in a sentence. The command line and the demo print the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from enxuto.render import words
+from enxuto.render.rows import Row, rows
+from enxuto.render.sides import Side, sides
+from enxuto.report import CompareReport, OptimizeReport, Outcome, Verdict
+
+_OUTCOME_STYLES: dict[Outcome, str] = {
+    "feasible": "green",
+    "infeasible": "yellow",
+    "not_applicable": "dim",
+    "failed": "red",
+    "duplicate": "dim",
+    "skipped": "dim",
+}
+_VERDICT_STYLES: dict[Verdict, str] = {
+    "improved": "bold green",
+    "no_gain": "bold",
+    "regressed": "bold red",
+    "inconclusive": "bold yellow",
+}
+_MEDIUM, _NARROW = 108, 88
+"""Columns of a terminal below which a column of the table gives way."""
+
+
+def print_report(report: OptimizeReport | CompareReport, console: Console) -> None:
+    console.print(results(report, console.width))
+
+
+def results(report: OptimizeReport | CompareReport, width: int) -> RenderableType:
+    """What a person wants to see of a report, for a terminal of so many columns."""
+    if isinstance(report, OptimizeReport):
+        table, told = _optimize_table(report, width), _reasons(report)
+    else:
+        table, told = _compare_table(report), [Text(f"{side.name}: {side.axis.detail}") for side in sides(report)]
+    lines = [Padding(line, (0, 0, 0, 3), expand=False) for line in told]
+    gap = [Text()] if lines else []
+    return Group(table, *gap, *lines, Text(), _verdict(report), Text(_conditions(report), style="dim"))
+
+
+def _optimize_table(report: OptimizeReport, width: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", width=1)
+    table.add_column("candidate", overflow="fold", min_width=14)
+    for heading in _headings(report, width):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    for row in rows(report):
+        cells = _numbers(row)
+        style = "bold" if row.winner or row.role == "confirmation" else ""
+        table.add_row(
+            "★" if row.winner else "?" if row.unproven else "◆" if row.pareto else "",
+            Text("  confirmed" if row.role == "confirmation" else row.name),
+            *(_plain(cells[heading]) for heading in _headings(report, width)),
+            _outcome(row),
+            style=style,
+        )
+    return table
+
+
+def _headings(report: OptimizeReport, width: int) -> list[str]:
+    shown = ["speedup", "p50", "size", "metric", "drop ≤", "SQNR"]
+    if report.metric is None:
+        shown = ["speedup", "p50", "size"]
+    if width < _MEDIUM:
+        shown.remove("p50")
+    if width < _NARROW and "SQNR" in shown:
+        shown.remove("SQNR")
+    return shown
+
+
+def _numbers(row: Row) -> dict[str, str]:
+    seen = row.seen
+    return {
+        "speedup": f"{words.factor(seen.speedup.value)} [{words.interval(seen.speedup)}]" if seen.speedup else "–",
+        "p50": words.milliseconds(seen.latency.p50_ms if seen.latency else None),
+        "size": words.size(row.size_bytes),
+        "metric": words.metric_value(seen.metric),
+        "drop ≤": words.drop_size(seen.drop.high, seen.drop.relative) if seen.drop else "–",
+        "SQNR": "–" if seen.fidelity is None else words.decibels(seen.fidelity.sqnr_db),
+    }
+
+
+def _outcome(row: Row) -> Text:
+    if row.role == "confirmation":
+        return Text(f"{row.seen.samples:,} new samples" if row.seen.samples else "new loads")
+    if row.outcome is None:
+        return Text("")
+    return Text(words.OUTCOME_WORDS[row.outcome], style=_OUTCOME_STYLES[row.outcome])
+
+
+def _reasons(report: OptimizeReport) -> list[Text]:
+    """Why candidates are not in question, one line each."""
+    return [
+        Text.assemble((one.name, "bold"), f": {words.OUTCOME_WORDS[one.outcome]}. {one.reason}")
+        for one in report.candidates
+        if one.reason
+    ]
+
+
+def _compare_table(report: CompareReport) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("side", "verdict", "asked", "holds", "estimate", "interval"):
+        table.add_column(heading, justify="right" if heading == "estimate" else "left")
+    for side in sides(report):
+        table.add_row(*_side_cells(side))
+    return table
+
+
+def _side_cells(side: Side) -> Iterator[RenderableType]:
+    verdict = side.axis.verdict
+    yield side.name.lower()
+    yield Text(f"{words.VERDICT_MARKS[verdict]} {words.VERDICT_WORDS[verdict]}", style=_VERDICT_STYLES[verdict])
+    yield _plain(side.asked or "–")
+    holds = {None: "–", True: "✓ yes", False: "✗ no"}[side.axis.passed]
+    yield Text(holds, style="bold red" if side.axis.passed is False else "")
+    yield _plain(side.number)
+    yield _plain(side.interval)
+
+
+def _verdict(report: OptimizeReport | CompareReport) -> Text:
+    told = Text(f"{words.VERDICT_MARKS[report.verdict]} {words.VERDICT_WORDS[report.verdict]}")
+    told.stylize(_VERDICT_STYLES[report.verdict])
+    if isinstance(report, CompareReport):
+        told.append("  ✓ passed" if report.passed else "  ✗ not passed", style="bold" if report.passed else "bold red")
+    told.append(f": {report.why}", style="default not bold")
+    if isinstance(report, OptimizeReport) and report.stopped:
+        told.append(f" (Stopped early: {report.stopped}.)", style="default not bold")
+    return told
+
+
+def _conditions(report: OptimizeReport | CompareReport) -> str:
+    legend = ""
+    if isinstance(report, OptimizeReport):
+        legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}; metric: {report.metric_name}. "
+    where = (
+        f"{words.workload_words(report.workload)}, on {report.machine.processor}; {words.seconds(report.elapsed_s)}."
+    )
+    return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
+
+
+def _plain(text: str) -> Text:
+    """With common spaces, so that what is copied out of a terminal can be searched."""
+    return Text(text.replace(words.SPACE, " "))
