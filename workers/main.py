@@ -7,10 +7,13 @@ by the steps' processes alone.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import warnings
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 
 from app.core.jobs import Lane
 from app.core.logs import configure_logging
@@ -22,6 +25,8 @@ from workers.lanes import LaneThread
 from workers.presence import Presence, target_name
 
 LANES: tuple[Lane, ...] = ("inspect", "work")
+
+warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle; here only JSON is accepted
 
 app = Celery("enxuto", broker=get_settings().redis_url)
 app.conf.update(
@@ -49,6 +54,8 @@ def bell(lane: str, target: str) -> None:
 
 def set_up_logging(**_: object) -> None:
     configure_logging(get_settings().log_level)
+    for name in ("celery.worker.strategy", "celery.app.trace"):  # a line each time the bell rings
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def start(**_: object) -> None:

@@ -82,7 +82,7 @@ def _parts(settings: Settings, listener: socket.socket, workers: int) -> Iterato
     yield Part("api", [*python, "app"], listening, settings.shutdown_grace_s + 2, pass_fds=[listener.fileno()])
     yield Part("sweep", [*python, "workers.sweep"], environment)
     for number in range(1, workers + 1):
-        celery = ["celery", "-A", "workers.main", "worker", "--quiet", "--without-mingle", "--without-gossip"]
+        celery = ["celery", "--quiet", "-A", "workers.main", "worker", "--without-mingle", "--without-gossip"]
         yield Part(f"worker {number}", [*python, *celery, "-n", f"worker{number}-{os.getpid()}@%h"], environment)
 
 
