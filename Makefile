@@ -47,7 +47,9 @@ check: install  ## Lint, check types, import rules and generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mypy scripts examples/demo.py
 	$(BIN)/python -m app.openapi --check
+	$(BIN)/python -m app.settings_page --check
 	$(BIN)/python scripts/techniques_page.py --check
 
 .PHONY: format
@@ -56,8 +58,9 @@ format: install  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: generate
-generate: install  ## Write the generated files anew: openapi/openapi.json, docs/techniques.md
+generate: install  ## Write the generated files anew: openapi/openapi.json, pages in docs/
 	$(BIN)/python -m app.openapi
+	$(BIN)/python -m app.settings_page
 	$(BIN)/python scripts/techniques_page.py
 
 .PHONY: lock

@@ -34,7 +34,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="enxuto-demo-") as folder, service(Path(folder)) as url:
             optimize(url)
-        run_elsewhere(OUTPUT / "model.onnx")
+        run_elsewhere(OUTPUT / "optimized.onnx")
         tell_verdict()
     except DemoFailed as failure:
         print(f"\nThe demo failed: {failure}", file=sys.stderr)

@@ -6,11 +6,11 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
-from enxuto.cli import app as cli
+from enxuto.cli.app import application
 from tests.support.markdown import PAPERS, blocks, command_lines, links
 from tests.support.tree import ROOT
 
@@ -65,14 +65,14 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize(("paper", "line"), commands_of("enxuto"))
 def test_a_command_that_is_shown_is_understood(paper: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT / "examples" / "digits")
-    group = typer.main.get_command(cli)
-    assert isinstance(group, click.Group)
-    arguments = shlex.split(line)[1:]
-    with click.Context(group, info_name="enxuto") as context:
-        name, command, rest = group.resolve_command(context, arguments)
+    group = typer.main.get_command(application())
+    assert isinstance(group, TyperGroup)
+    name, *arguments = shlex.split(line)[1:]
+    with group.make_context("enxuto", [name]) as context:
+        _, command, rest = group.resolve_command(context, [name, *arguments])
         assert command is not None
-        with command.make_context(name, rest, parent=context, resilient_parsing=False):
-            pass
+        with command.make_context(name, rest, parent=context):
+            pass  # every option is one, and every value of its kind
 
 
 @pytest.mark.parametrize("name", NAMES)
