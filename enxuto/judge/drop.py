@@ -84,7 +84,7 @@ def _check(weight: np.ndarray, relative: bool) -> None:
 def _bootstrap_bound(loss: np.ndarray, weight: np.ndarray, confidence: float, seed: int) -> float:
     """Upper bound of ``sum(loss) / sum(weight)``: the worst sample counts twice, since what is rare hides.
 
-    Without that, losses with a long tail stay above the bound too often; docs/decisions/drop-intervals.md has figures.
+    Without that, losses with a long tail stay above the bound too often; record 11 in docs/decisions has figures.
     """
     worst = int(loss.argmax())
     loss, weight = np.append(loss, loss[worst]), np.append(weight, weight[worst])
