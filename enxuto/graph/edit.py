@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
@@ -34,7 +35,7 @@ class Editor:
         return value
 
     def node(
-        self, op_type: str, inputs: list[ir.Value | None], name: str, *, domain: str = "", outputs: int = 1,
+        self, op_type: str, inputs: Sequence[ir.Value | None], name: str, domain: str = "", *, outputs: int = 1,
         attributes: dict[str, int | float | str | list[int]] | None = None,
     ) -> ir.Node:  # fmt: skip
         """A node that is not in the graph yet, its outputs named after it. Its own name is short: names take space."""
@@ -46,6 +47,16 @@ class Editor:
     def _free_number(self, op_type: str) -> str:
         self._nodes += 1
         return self.free_name(f"{op_type}_{self._nodes}")
+
+    def replace(self, node: ir.Node, new: Sequence[ir.Node]) -> None:
+        """Put new nodes where one was; the last one's output takes over its place and name."""
+        old, result = node.outputs[0], new[-1].outputs[0]
+        result.type, result.shape = old.type, old.shape
+        self.graph.insert_before(node, new)
+        old.replace_all_uses_with(result, replace_graph_outputs=True)
+        self.graph.remove(node, safe=True)
+        name, old.name = old.name, None
+        result.name = name
 
     def drop_if_unused(self, value: ir.Value) -> None:
         """Forget an initializer that nothing reads any more."""

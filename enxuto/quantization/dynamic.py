@@ -69,7 +69,7 @@ class _Rewriting:
         if linear.bias is not None:
             bias = editor.weight(f"{name}_bias", linear.bias)
             new.append(editor.node("Add", [scaled.outputs[0], bias], f"{name}_biased"))
-        self._take_over(node, new)
+        self._editor.replace(node, new)
 
     def table(self, node: ir.Node) -> None:
         """Rows as int8, each with its scale: gather both, then multiply."""
@@ -86,7 +86,7 @@ class _Rewriting:
         cast = editor.node("Cast", [picked.outputs[0]], f"{name}_cast", attributes={"to": int(ir.DataType.FLOAT)})
         factor = editor.node("Gather", [factors, rows], f"{name}_factor")
         scaled = editor.node("Mul", [cast.outputs[0], factor.outputs[0]], f"{name}_scaled")
-        self._take_over(node, [picked, cast, factor, scaled])
+        self._editor.replace(node, [picked, cast, factor, scaled])
 
     def _stored(self, node: ir.Node, weight: np.ndarray) -> tuple[ir.Value, ir.Value, ir.Value]:
         axis = 1 if self._per_channel else None
@@ -110,17 +110,6 @@ class _Rewriting:
                 self._graph.insert_after(producer, node)
             self._quantized[data] = node
         return self._quantized[data]
-
-    def _take_over(self, node: ir.Node, new: list[ir.Node]) -> None:
-        """The last new node's output takes the old one's place and name."""
-        old, result = node.outputs[0], new[-1].outputs[0]
-        result.type, result.shape = old.type, old.shape
-        self._graph.insert_before(node, new)
-        old.replace_all_uses_with(result, replace_graph_outputs=True)
-        name = old.name
-        self._graph.remove(node, safe=True)
-        old.name = None
-        result.name = name
 
 
 def _reads_table(node: ir.Node) -> bool:
