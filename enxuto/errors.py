@@ -30,6 +30,8 @@ class Finding(Value):
     hint: str = ""
     """What to do about it."""
     fault: Fault = "user"
+    inapplicable: bool = False
+    """Whether a technique says that it has nothing to do on this model: a reason, and no failure."""
 
 
 class EnxutoError(Exception):
@@ -63,6 +65,10 @@ class NotApplicable(BadInput):
     """A technique cannot do its work on this model; the reason is the detail."""
 
     default_code = "not_applicable"
+
+    @property
+    def finding(self) -> Finding:
+        return super().finding.model_copy(update={"inapplicable": True})
 
 
 class OutOfCapacity(EnxutoError):

@@ -77,6 +77,8 @@ class Candidate(Value):
     outcome: Outcome
     reason: str = ""
     """Why it is not feasible, in a sentence."""
+    code: str = ""
+    """Of the finding that it failed with."""
     notes: list[str] = Field(default_factory=list)
     selection: Measurements = Field(default_factory=Measurements)
     """On the samples and loads that choose."""

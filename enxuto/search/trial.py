@@ -155,7 +155,8 @@ def failed(trials: Trials, name: str, recipe: Recipe, finding: Finding) -> Candi
         name=name,
         recipe=recipe,
         model=None,
-        outcome="not_applicable" if finding.code == "not_applicable" else "failed",
+        outcome="not_applicable" if finding.inapplicable else "failed",
+        code=finding.code,
         reason=f"{finding.detail} {finding.hint}".strip(),
     )
 

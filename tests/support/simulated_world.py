@@ -155,7 +155,10 @@ class World:
 
     def _unless_failing(self, facts: Facts, step: Step, result: Value) -> Value:
         code = facts.fails.get(step.kind)
-        return Finding(code=code, detail=f"{step.kind} failed with {code}.") if code else result
+        if code is None:
+            return result
+        inapplicable = code == "not_applicable"
+        return Finding(code=code, detail=f"{step.kind} failed with {code}.", inapplicable=inapplicable)
 
     def _evaluate(self, step: EvaluateModel) -> Evaluation:
         facts = self._facts(step.model)

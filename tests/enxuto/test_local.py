@@ -1,0 +1,94 @@
+"""The verbs on this machine, whole: real models, real processes, real numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import enxuto
+from enxuto.report import OptimizeReport, ReportAdapter
+from enxuto.techniques import HalfWeights, MagnitudePruning
+from tests.support import tiny_data, tiny_models
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    return tiny_models.save(tiny_models.convnet(channels=32), tmp_path / "net.onnx")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    pictures = np.random.default_rng(1).standard_normal((400, 3, 8, 8)).astype(np.float32)
+    return tiny_data.labelled_by(tiny_models.convnet(channels=32), tmp_path / "eval.npz", {"image": pictures})
+
+
+def test_a_search_proves_a_smaller_file_and_delivers_it(net: Path, data: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    goal = enxuto.Goal(minimize="size", max_drop=enxuto.MaxDrop(value=0.05))
+    report = enxuto.optimize(net, data, goal, out=out)
+    assert report.verdict == "improved", report.why
+    assert report.recommended.size_bytes < net.stat().st_size
+    assert (out / "optimized.onnx").stat().st_size == report.recommended.size_bytes
+    assert ReportAdapter.validate_json((out / "report.json").read_bytes()) == report
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    session = ort.InferenceSession(out / "optimized.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(None, {"image": np.zeros((2, 3, 8, 8), np.float32)})[0].shape == (2, 10)
+    assert sorted(path.name for path in out.iterdir()) == ["optimized.onnx", "report.html", "report.json"]
+
+
+def test_a_recipe_is_applied_in_order_and_judged(net: Path, data: Path):
+    report = enxuto.optimize(net, data, recipe=[MagnitudePruning(ratio=0.3), HalfWeights()])
+    (candidate,) = report.candidates
+    assert candidate.name == "magnitude_pruning(ratio=0.3) → half_weights"
+    assert candidate.confirmation is not None
+    assert candidate.confirmation.fidelity is not None
+    assert candidate.confirmation.memory_bytes
+    assert report.recommended == candidate.model
+
+
+def test_without_data_no_accuracy_is_claimed(net: Path):
+    report = enxuto.optimize(net, recipe=[HalfWeights()])
+    assert report.metric is None
+    assert report.verdict == "inconclusive"
+    assert "no data" in report.why
+
+
+def test_two_models_are_compared(net: Path, data: Path, tmp_path: Path):
+    lean = tmp_path / "lean"
+    enxuto.optimize(net, data, recipe=[HalfWeights()], out=lean)
+    asked = enxuto.Thresholds(max_drop=enxuto.MaxDrop(value=0.05), max_size_ratio=0.9)
+    report = enxuto.compare(lean / "optimized.onnx", net, data, asked, out=tmp_path / "compared")
+    assert report.size.passed
+    assert report.accuracy is not None
+    assert report.passed is report.accuracy.passed
+    assert (tmp_path / "compared" / "report.html").is_file()
+
+
+def test_progress_only_goes_forward(net: Path):
+    seen = []
+    enxuto.optimize(net, recipe=[HalfWeights()], progress=seen.append)
+    fractions = [progress.fraction for progress in seen if progress.phase not in ("inspect", "render")]
+    assert fractions == sorted(fractions)
+    assert {progress.phase for progress in seen} >= {"inspect", "apply", "confirm"}
+
+
+def test_the_same_seed_makes_the_same_model(net: Path, data: Path):
+    def made() -> OptimizeReport:
+        return enxuto.optimize(net, data, recipe=[MagnitudePruning(ratio=0.5)], seed=7)
+
+    assert made().recommended == made().recommended
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(enxuto.EnxutoError, match=r"no file.*nowhere\.onnx"):
+        enxuto.optimize(tmp_path / "nowhere.onnx")
+
+
+def test_data_of_the_wrong_shape_is_refused_with_the_difference(net: Path, tmp_path: Path):
+    wrong = tiny_data.write(tmp_path / "wrong.npz", {"image": np.zeros((10, 3, 9, 8), np.float32)})
+    with pytest.raises(enxuto.EnxutoError, match="9") as refusal:
+        enxuto.optimize(net, wrong)
+    assert refusal.value.code == "data_does_not_fit"
