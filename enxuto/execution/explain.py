@@ -30,6 +30,8 @@ def out_of_memory(limits: Limits) -> OutOfCapacity:
 
 def finding_of(error: BaseException) -> Finding:
     """Of what a step raised. Memory and disk that ran out are found behind whatever they were wrapped in."""
+    if isinstance(error, OutOfCapacity):
+        return error.finding
     for cause in _causes(error):
         if isinstance(cause, MemoryError) or (not isinstance(cause, EnxutoError) and _NO_MEMORY.search(str(cause))):
             return OutOfCapacity(

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from enxuto.errors import BadInput, EnxutoError
+from enxuto.errors import BadInput, EnxutoError, OutOfCapacity
 from enxuto.execution.explain import death, finding_of, plain
 from enxuto.execution.limits import Limits
 
@@ -26,6 +26,7 @@ def wrapped(inner: Exception) -> BadInput:
         (BadInput("Not a model.", code="not_a_model"), "not_a_model", "user"),
         (MemoryError(), "out_of_memory", "capacity"),
         (wrapped(RuntimeError("Failed to allocate memory for 34359738368 bytes")), "out_of_memory", "capacity"),
+        (OutOfCapacity("No room for the model.", code="model_too_large"), "model_too_large", "capacity"),
         (wrapped(RuntimeError("std::bad_alloc")), "out_of_memory", "capacity"),
         (wrapped(RuntimeError("no such operator")), "model_fails_to_run", "user"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "capacity"),
