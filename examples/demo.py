@@ -119,7 +119,7 @@ def run_elsewhere(model: Path) -> None:
 def tell_verdict() -> None:
     report = json.loads((OUTPUT / "report.json").read_text(encoding="utf-8"))
     print(f"\nVerdict: {report['verdict']}. {report['why']}")
-    print(f"In {OUTPUT}/: {', '.join(sorted(path.name for path in OUTPUT.iterdir()))}")
+    print(f"The model is in {OUTPUT}/optimized.onnx, the proof in {OUTPUT}/report.html.")
 
 
 def run(command: list[str], failure: str) -> None:
@@ -133,7 +133,11 @@ def say(command: str) -> None:
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    """The last lines that tell of more than calls that went well."""
+    told = [
+        line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if '"event": "call"' not in line
+    ]
+    return "\n".join(told[-lines:])
 
 
 if __name__ == "__main__":
