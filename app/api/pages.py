@@ -41,7 +41,7 @@ def _decode(cursor: str) -> str:
         id_ = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise _not_a_cursor() from error
-    if not id_.isprintable():
+    if not id_ or not id_.isprintable():
         raise _not_a_cursor()
     return id_
 
