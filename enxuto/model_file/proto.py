@@ -108,7 +108,9 @@ def _attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
     if attribute.HasField("t"):
         yield attribute.t
     yield from attribute.tensors
-    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+    if attribute.HasField("sparse_tensor"):
+        yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+    for sparse in attribute.sparse_tensors:
         yield from (sparse.values, sparse.indices)
 
 

@@ -48,7 +48,7 @@ def read_weights(proto: ModelProto) -> Weights:
             lowest, highest = _range(name, tensor)
             # One NaN alone is a constant, such as what stands for a missing value; among weights it is damage.
             nan += [name] if np.isnan(lowest) and prod(tensor.dims) > 1 else []
-            infinite += [name] if np.isinf(lowest) or np.isinf(highest) else []
+            infinite += [name] if highest == np.inf and prod(tensor.dims) > 1 else []
     if nan:
         raise BadInput(
             f"{_count(nan, 'tensor')} with NaN: {_first(nan)}. Whatever the model computes from them is NaN too.",
@@ -116,14 +116,14 @@ def _precision(elements: Counter[str]) -> Precision:
 
 
 def _advice_on_infinite(names: list[str]) -> list[Finding]:
-    """Infinity is legitimate where scores are masked, so it is worth a word and no refusal."""
+    """Worth a word and no refusal: the rest may still be right. Minus infinity is what scores are masked with."""
     if not names:
         return []
     return [
         Finding(
             code="infinite_values",
             detail=f"{_count(names, 'tensor')} with infinite values: {_first(names)}.",
-            hint="Fine for masks; if these are weights, the training overflowed.",
+            hint="Fine for constants that are compared with; if these are weights, the training overflowed.",
         )
     ]
 
