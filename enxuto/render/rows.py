@@ -33,7 +33,7 @@ def rows(report: OptimizeReport) -> list[Row]:
         number="0",
         name="original",
         role="original",
-        seen=report.baseline.selection,
+        seen=report.baseline.selection.model_copy(update={"speedup": None, "load_ratios": []}),
         size_bytes=report.model.size_bytes,
         pareto="original" in report.pareto,
     )

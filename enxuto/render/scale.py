@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from enxuto.steps import Drop, Estimate
 
-_FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 4, 6, 8, 10, 16, 20, 50, 100)
+_FACTORS = (
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.7, 2, 2.5, 3, 4,
+    5, 6, 8, 10, 15, 20, 50, 100,
+)  # fmt: skip
 _MOST_TICKS = 5
+_LEAST_GAP = 15.0
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,12 @@ def drop_scale(drops: Sequence[Drop], limit: float | None) -> Scale:
 
 def factor_ticks(scale: Scale) -> list[Tick]:
     """A few round factors, 1× among them, spread over the scale."""
-    inside = [one for one in _FACTORS if scale.low <= one <= scale.high and one != 1]
-    chosen = [1.0]
-    for one in sorted(inside, key=lambda number: abs(number - round(number))):
-        apart = min(abs(scale.at(one) - scale.at(other)) for other in chosen)
-        if apart >= 100 / (_MOST_TICKS + 1) and len(chosen) < _MOST_TICKS:
-            chosen.append(one)
+    inside = [one for one in _FACTORS if scale.low <= one <= scale.high]
+    chosen: list[float] = [1.0]
+
+    def distance(one: float) -> float:
+        return min(abs(scale.at(one) - scale.at(other)) for other in chosen)
+
+    while len(chosen) < _MOST_TICKS and distance(farthest := max(inside, key=distance)) >= _LEAST_GAP:
+        chosen.append(farthest)
     return [scale.tick(one, f"{one:g}×") for one in sorted(chosen)]

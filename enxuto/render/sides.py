@@ -64,17 +64,15 @@ def _factor_side(report: CompareReport, name: str, reads: str, asked: str, axis:
 
 def _accuracy(report: CompareReport, axis: Axis) -> Side:
     limit, drop = report.request.thresholds.max_drop, report.measured.drop
-    relative = drop.relative if drop else True
     asked = ""
     if limit:
         asked = f"at most {limit_percent(limit.value) if limit.relative else f'{limit.value:.4g}'} lost"
     reads = f"loss of {report.metric_name}; less is better"
-    if axis.estimate is None or drop is None:
+    if drop is None:
         return Side("Accuracy", reads, asked, axis, "–", "", None, None)
-    one = axis.estimate
     scale = drop_scale([drop], limit.value if limit else None)
     return Side(
-        "Accuracy", reads, asked, axis, drop_size(one.value, relative),
-        f"{drop_size(one.low, relative)} to {drop_size(one.high, relative)}",
-        bar(scale, one.value, one.low, one.high), drop_column(scale, [drop], limit.value if limit else None),
+        "Accuracy", reads, asked, axis, drop_size(drop.value, drop.relative),
+        f"{drop_size(drop.low, drop.relative)} to {drop_size(drop.high, drop.relative)}",
+        bar(scale, drop.value, drop.low, drop.high), drop_column(scale, [drop], limit.value if limit else None),
     )  # fmt: skip

@@ -141,7 +141,8 @@ def _verdict(report: OptimizeReport | CompareReport) -> Text:
 def _conditions(report: OptimizeReport | CompareReport) -> str:
     legend = ""
     if isinstance(report, OptimizeReport):
-        legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}; metric: {report.metric_name}. "
+        metric = f"; metric: {report.metric_name}" if report.metric else ""
+        legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}{metric}. "
     where = (
         f"{words.workload_words(report.workload)}, on {report.machine.processor}; {words.seconds(report.elapsed_s)}."
     )

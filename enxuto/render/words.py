@@ -9,7 +9,7 @@ import math
 
 from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.report import Outcome, Verdict
-from enxuto.steps import Drop, Estimate
+from enxuto.steps import Drop, Estimate, HostNoise
 from enxuto.workload import Workload
 
 SPACE = "\u00a0"
@@ -83,6 +83,15 @@ def limit_percent(share: float) -> str:
 def interval(estimate: Estimate) -> str:
     """A factor's interval: 1.81–1.92."""
     return f"{estimate.low:.2f}–{estimate.high:.2f}"
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else percent(value)
+
+
+def noisy(noise: HostNoise) -> bool:
+    """Whether so much else went on that numbers of this load deserve doubt."""
+    return (noise.steal_share or 0.0) > 0.01 or (noise.pressure_share or 0.0) > 0.1
 
 
 def metric_value(value: float | None) -> str:
