@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from enxuto.errors import EnxutoError, Finding, StepCrashed
-from enxuto.execution.explain import death, plain
+from enxuto.execution.explain import HOSTILE_OR_DEFECT, death, plain
 from enxuto.execution.leavings import read_document
 from enxuto.execution.limits import Limits
 from enxuto.execution.message import FINDING, MISSING_LAYERS, RESULT
@@ -34,7 +34,9 @@ def read_answer(kind: str, folder: Path, return_code: int, words: str, limits: L
         return RESULTS[kind].model_validate_json(document)
     except ValidationError as error:
         raise StepCrashed(
-            f"The step's result is none of its kind: {plain(str(error))}", code="step_result_invalid"
+            f"The step's result is none of its kind: {plain(str(error))}",
+            code="step_result_invalid",
+            hint=HOSTILE_OR_DEFECT,
         ) from error
 
 
@@ -54,9 +56,9 @@ def _finding(document: bytes) -> Finding:
     try:
         told = Finding.model_validate_json(document)
     except ValidationError as error:
-        raise StepCrashed("The step's finding is none.", code="step_result_invalid") from error
+        raise StepCrashed("The step's finding is none.", code="step_result_invalid", hint=HOSTILE_OR_DEFECT) from error
     if not _CODE.fullmatch(told.code):
-        raise StepCrashed("The step's finding has no fit code.", code="step_result_invalid")
+        raise StepCrashed("The step's finding has no fit code.", code="step_result_invalid", hint=HOSTILE_OR_DEFECT)
     return told.model_copy(update={"detail": plain(told.detail), "hint": plain(told.hint)})
 
 
@@ -66,7 +68,9 @@ def warn_of_missing_layers(folder: Path) -> None:
     try:
         missing = _LayerNames.validate_json(document or b"[]")
     except ValidationError as error:
-        raise StepCrashed("The step says nonsense about its sandbox.", code="step_result_invalid") from error
+        raise StepCrashed(
+            "The step says nonsense about its sandbox.", code="step_result_invalid", hint=HOSTILE_OR_DEFECT
+        ) from error
     if missing:
         _warn_once(plain(", ".join(missing)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from enxuto.errors import StepCrashed
-from enxuto.execution.explain import death
+from enxuto.execution.explain import HOSTILE_OR_DEFECT, death
 from enxuto.execution.folder import step_folder
 from enxuto.execution.leavings import read_document
 from enxuto.execution.limits import Limits
@@ -63,7 +63,9 @@ def examine_sandbox() -> Examination:
             try:
                 return Examination.model_validate_json(document)
             except ValidationError as error:
-                raise StepCrashed("The probe's answer is none.", code="step_result_invalid") from error
+                raise StepCrashed(
+                    "The probe's answer is none.", code="step_result_invalid", hint=HOSTILE_OR_DEFECT
+                ) from error
 
 
 def _request(folder: Path, outside: Path) -> Request:

@@ -17,6 +17,10 @@ _NO_MEMORY = re.compile(
 )
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+)", line (\d+)')
+HOSTILE_OR_DEFECT = (
+    "Either the file makes a runtime do what it should not, then treat it as hostile, "
+    "or this is a defect: please report it with the model's inspection."
+)
 _SMALLER = "Use a smaller batch, fewer samples or a smaller model, or allow steps more memory."
 
 
@@ -59,6 +63,7 @@ def death(return_code: int, words: str, limits: Limits) -> EnxutoError:
         return StepCrashed(
             f"The step's process ended with status {return_code} and without a result.{quoted}",
             code="step_left_too_little",
+            hint=HOSTILE_OR_DEFECT,
         )
     name = signal.Signals(-return_code).name if -return_code in set(signal.Signals) else f"signal {-return_code}"
     match name:

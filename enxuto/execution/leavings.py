@@ -12,6 +12,7 @@ from pathlib import Path
 
 from enxuto.errors import StepCrashed
 from enxuto.execution.files import Files
+from enxuto.execution.explain import HOSTILE_OR_DEFECT
 from enxuto.execution.limits import Limits
 from enxuto.schema import Digest
 
@@ -27,7 +28,9 @@ def read_document(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StepCrashed(f"The step left {path.name}, which cannot be opened.", code="step_left_bad_file") from error
+        raise StepCrashed(
+            f"The step left {path.name}, which cannot be opened.", code="step_left_bad_file", hint=HOSTILE_OR_DEFECT
+        ) from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         _refuse_unless_plain(path.name, status)
@@ -35,6 +38,7 @@ def read_document(path: Path) -> bytes | None:
             raise StepCrashed(
                 f"The step left {path.name} of {status.st_size:,} bytes; {_LARGEST_DOCUMENT:,} are the limit.",
                 code="step_left_bad_file",
+                hint=HOSTILE_OR_DEFECT,
             )
         return file.read()
 
@@ -46,17 +50,22 @@ def collect(out: Path, named: Sequence[str], files: Files, limits: Limits) -> di
     """
     try:
         found = dict(_plain_files(out, limits))
-    except PermissionError as error:
-        raise StepCrashed("The step left a folder that nobody may enter.", code="step_left_bad_file") from error
+    except OSError as error:
+        raise StepCrashed(
+            "The step left a folder that cannot be read.", code="step_left_bad_file", hint=HOSTILE_OR_DEFECT
+        ) from error
     if missing := sorted(set(named) - set(found)):
         raise StepCrashed(
             f"The step's result names files that it did not leave: {', '.join(map(repr, missing[:5]))}.",
             code="step_left_too_little",
+            hint=HOSTILE_OR_DEFECT,
         )
     return {name: files.add(path) for name, path in found.items()}
 
 
 def _plain_files(out: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
+    if not stat.S_ISDIR(out.lstat().st_mode):
+        raise StepCrashed("The step replaced its output folder.", code="step_left_bad_file", hint=HOSTILE_OR_DEFECT)
     bytes_left, entries_left = limits.scratch_bytes, limits.scratch_files
     folders = [(out, 0)]
     while folders:
@@ -71,26 +80,38 @@ def _plain_files(out: Path, limits: Limits) -> Iterator[tuple[str, Path]]:
                 else:
                     _refuse_unless_plain(name, status)
                     if not os.access(entry.path, os.R_OK):
-                        raise StepCrashed(f"The step left {name!r}, which nobody may read.", code="step_left_bad_file")
+                        raise StepCrashed(
+                            f"The step left {name!r}, which nobody may read.",
+                            code="step_left_bad_file",
+                            hint=HOSTILE_OR_DEFECT,
+                        )
                     bytes_left -= status.st_size
                     yield name, Path(entry.path)
                 if bytes_left < 0 or entries_left < 0 or depth >= _DEEPEST:
                     raise StepCrashed(
-                        "The step left more files, or deeper folders, than it may.", code="step_left_too_much"
+                        "The step left more files, or deeper folders, than it may.",
+                        code="step_left_too_much",
+                        hint=HOSTILE_OR_DEFECT,
                     )
 
 
 def _checked_name(path: Path) -> str:
     name = path.as_posix()
     if not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise StepCrashed(f"The step left a file with an unfit name: {ascii(name)[:80]}.", code="step_left_bad_file")
+        raise StepCrashed(
+            f"The step left a file with an unfit name: {ascii(name)[:80]}.",
+            code="step_left_bad_file",
+            hint=HOSTILE_OR_DEFECT,
+        )
     return name
 
 
 def _refuse_unless_plain(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         raise StepCrashed(
-            f"The step left {name!r}, which is a {_kind_of(status)} and not a plain file.", code="step_left_bad_file"
+            f"The step left {name!r}, which is a {_kind_of(status)} and not a plain file.",
+            code="step_left_bad_file",
+            hint=HOSTILE_OR_DEFECT,
         )
 
 

@@ -118,7 +118,11 @@ class _Watch:
         if memory_bytes > self._limits.memory_bytes:
             raise out_of_memory(self._limits)
         if int(fields.get("Threads", 0)) > self._limits.threads:
-            raise OutOfCapacity(f"The step started more than {self._limits.threads} threads.", code="too_many_threads")
+            raise OutOfCapacity(
+                f"The step started more than {self._limits.threads} threads.",
+                code="too_many_threads",
+                hint="Ask for fewer threads in the workload, or allow steps more.",
+            )
 
     def _check_files(self) -> None:
         used, count = _usage(self._folder, self._limits.scratch_files)

@@ -100,6 +100,15 @@ def test_a_result_cannot_name_what_lies_elsewhere(name: str, out: Path, secret: 
         collect(out, [name], files, Limits())
 
 
+def test_an_output_folder_that_was_replaced_is_not_followed(out: Path, secret: Path, files: FolderFiles) -> None:
+    out.rmdir()
+    with pytest.raises(StepCrashed, match="cannot be read"):
+        collect(out, [], files, Limits())
+    out.symlink_to(secret.parent)
+    with pytest.raises(StepCrashed, match="replaced"):
+        collect(out, [], files, Limits())
+
+
 def test_too_many_bytes_are_refused_even_where_they_are_holes(out: Path, files: FolderFiles) -> None:
     with (out / "hole").open("wb") as file:
         file.truncate(2**20 + 1)
