@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from enxuto.errors import StepCrashed
-from enxuto.execution.files import Files
 from enxuto.execution.explain import HOSTILE_OR_DEFECT
+from enxuto.execution.files import Files
 from enxuto.execution.limits import Limits
 from enxuto.schema import Digest
 
