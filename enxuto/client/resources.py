@@ -17,7 +17,7 @@ class Resource(BaseModel):
     @property
     def document(self) -> dict[str, Any]:
         """As the server sent it."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class FindingView(Resource):

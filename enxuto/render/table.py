@@ -28,7 +28,7 @@ _VERDICT_STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "inconclusive": "bold yellow",
 }
-_MEDIUM, _NARROW = 108, 88
+_GIVES_WAY = {"p50": 108, "SQNR": 88, "metric": 78}
 """Columns of a terminal below which a column of the table gives way."""
 
 
@@ -71,11 +71,7 @@ def _headings(report: OptimizeReport, width: int) -> list[str]:
     shown = ["speedup", "p50", "size", "metric", "drop ≤", "SQNR"]
     if report.metric is None:
         shown = ["speedup", "p50", "size"]
-    if width < _MEDIUM:
-        shown.remove("p50")
-    if width < _NARROW and "SQNR" in shown:
-        shown.remove("SQNR")
-    return shown
+    return [heading for heading in shown if width >= _GIVES_WAY.get(heading, 0)]
 
 
 def _numbers(row: Row) -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""The table in a terminal: every candidate, whatever the width."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from enxuto.render.table import print_report
+from enxuto.report import CompareReport, OptimizeReport
+from tests.support.reports import candidates, compare_report, optimize_report, without_data
+
+
+def printed(report: OptimizeReport | CompareReport, width: int = 140) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_report(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def line_with(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.strip().startswith(start))
+
+
+def test_the_winner_stands_out_and_its_confirmation_follows() -> None:
+    lines = printed(optimize_report()).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("★"))
+    assert "graph_optimization → static_int8" in lines[at]
+    assert "1.86× [1.82–1.90]  0.437 ms  1.24 MB  0.9800   0.92 %   29.4 dB  feasible" in lines[at]
+    assert lines[at + 1].strip().startswith("confirmed")
+    assert "1.84× [1.81–1.87]" in lines[at + 1]
+    assert "0.57 %" in lines[at + 1]
+    assert "900 new samples" in lines[at + 1]
+
+
+def test_every_candidate_that_is_out_says_why() -> None:
+    text = " ".join(printed(optimize_report()).split())
+    for one in candidates():
+        assert not one.reason or f"{one.name}: {one.outcome.replace('_', ' ')}. {one.reason}" in text
+
+
+def test_the_verdict_comes_last_in_a_sentence() -> None:
+    text = " ".join(printed(optimize_report()).split())
+    assert f"▲ improved: {optimize_report().why}" in text
+    assert text.endswith("Batch 1, one thread, onnxruntime, on AMD EPYC 9354P 32-Core Processor; 38.4 s.")
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 140, 200])
+def test_no_line_is_wider_than_the_terminal_and_the_speedup_stays(width: int) -> None:
+    text = printed(optimize_report(), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "1.86× [1.82–1.90]" in text
+
+
+def test_without_data_there_is_no_column_of_accuracy() -> None:
+    text = printed(without_data())
+    assert "SQNR" not in text
+    assert line_with(text, "?  graph_optimization → static_int8")
+
+
+def test_a_comparison_shows_its_four_sides_and_whether_it_passed() -> None:
+    text = printed(compare_report(), 80)
+    assert line_with(text, "speed").split()[:3] == ["speed", "▲", "improved"]
+    assert "✗ no" in line_with(text, "accuracy")
+    assert "−0.35 % to 0.57 %" in line_with(text, "accuracy")
+    assert "▲ improved  ✗ not passed:" in text
+
+
+def test_markup_in_a_name_is_only_text() -> None:
+    first, *rest = candidates()
+    hostile = first.model_copy(update={"name": "[bold]a[/bold][link=x]", "reason": "[red]b[/nothing]"})
+    text = printed(optimize_report(candidates=[hostile, *rest]))
+    assert "[bold]a[/bold][link=x]" in text
+    assert "[red]b[/nothing]" in text
