@@ -3,6 +3,8 @@ service that is open to the local user."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -11,6 +13,7 @@ from collections.abc import Collection
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problem import answer_for
@@ -21,6 +24,8 @@ log = structlog.stdlib.get_logger("app.calls")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT = re.compile(r":\d*$")
+_LINGER_S = 2.0
+_LINGER_BYTES = 64 << 20
 _QUIET = {"/livez", "/readyz"}
 
 
@@ -34,49 +39,79 @@ class Calls:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
-        scope.setdefault("state", {})["request_id"] = request_id
+        call = _Call(scope, receive, send)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request=request_id)
-        answer = _Answer(send, request_id)
-        started = time.perf_counter()
+        structlog.contextvars.bind_contextvars(request=call.id)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, call.receive, call.send)
         except ClientDisconnect:
             log.info("disconnected", method=scope["method"], path=scope["path"])
             return
         except Exception as error:
-            if answer.status is not None:
+            if call.status is not None:
                 log.error("broken_off", exc_info=error)
                 raise
-            await answer_for(error, request_id)(scope, receive, answer.send)
+            await call.refuse(answer_for(error, call.id))
         if scope["path"] not in _QUIET:
-            elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
-            log.info("call", method=scope["method"], path=scope["path"], status=answer.status, elapsed_ms=elapsed_ms)
+            log.info("call", method=scope["method"], path=scope["path"], status=call.status, elapsed_ms=call.elapsed_ms)
 
 
-class _Answer:
-    """Sends an answer on with what every answer carries, and remembers its status."""
+class _Call:
+    """One request and its answer, as far as the outermost layer cares."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._request_id = request_id
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._started = time.perf_counter()
+        self._headers = Headers(scope=scope)
+        self._body_ended = False
+        given = self._headers.get("x-request-id", "")
+        self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self.status: int | None = None
+        scope.setdefault("state", {})["request_id"] = self.id
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 1)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._body_ended = not message.get("more_body", False)
+        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._request_id
+            headers["X-Request-Id"] = self.id
             headers.setdefault("X-Content-Type-Options", "nosniff")
             headers.setdefault("Referrer-Policy", "no-referrer")
             headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         await self._send(message)
 
+    async def refuse(self, answer: Response) -> None:
+        """Answer at once, and take in some of the body that still comes: a client that is cut off while it sends may
+        never read the answer."""
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        async def send_and_linger(message: Message) -> None:
+            is_last = message["type"] == "http.response.body"
+            await self.send({**message, "more_body": True} if is_last else message)
+            if is_last:
+                await self._drain()
+                await self.send({"type": "http.response.body", "body": b""})
+
+        lingers = not self._body_ended and "expect" not in self._headers and _has_body(self._headers)
+        await answer(self._scope, self.receive, send_and_linger if lingers else self.send)
+
+    async def _drain(self) -> None:
+        taken = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while not self._body_ended and taken < _LINGER_BYTES:
+                    taken += len((await self.receive()).get("body", b""))
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 class Guard:
