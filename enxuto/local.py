@@ -12,6 +12,7 @@ from typing import TypeVar
 from enxuto.errors import BadInput
 from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.execution.files import FolderFiles
+from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
 from enxuto.goal import Goal, Thresholds
 from enxuto.machine import this_machine
@@ -120,7 +121,7 @@ class _Workbench:
 
     def __init__(self, folder: Path, control: Control) -> None:
         self._files = FolderFiles(folder / "files")
-        self._runner = StepRunner(self._files, scratch=folder / "scratch")
+        self._runner = StepRunner(self._files, scratch=folder / "scratch", measuring_lock=host_lock())
         self._control = control
         self._journal = MemoryJournal()
 

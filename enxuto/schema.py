@@ -15,5 +15,5 @@ class Value(BaseModel):
     coerced (``"3"`` is no number) and NaN or infinity is no parameter."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True, defer_build=True
     )

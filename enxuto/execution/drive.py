@@ -67,7 +67,7 @@ def drive(plan: Plan[T], run: RunStep, *, machine: str, journal: Journal, contro
         task = next(plan)
         while True:
             control.progress(task.progress)
-            outcome = None if clock.halted() else _perform(task.step, run, machine, journal, clock)
+            outcome = _perform(task.step, run, machine, journal, clock)
             if outcome is not None:
                 task = plan.send(Reply(outcome, clock.remaining_s()))
             elif reason := clock.stop_reason():
@@ -111,6 +111,8 @@ def _perform(step: Step, run: RunStep, machine: str, journal: Journal, clock: _C
     key = step_key(step, machine)
     if (known := journal.get(key, step)) is not None:
         return known
+    if clock.halted():  # after the journal was asked: what earlier attempts found is part of the best so far
+        return None
     try:
         outcome = run(step, stop=clock.halted)
     except Interrupted:

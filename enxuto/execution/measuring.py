@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,13 @@ from pathlib import Path
 from enxuto.errors import Interrupted
 
 _TRY_EVERY_S = 0.1
+
+
+def host_lock() -> Path:
+    """One file a host and user, whatever the number of services and programs that measure here."""
+    folder = Path(tempfile.gettempdir()) / f"enxuto-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / "measuring.lock"
 
 
 @contextmanager

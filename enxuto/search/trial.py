@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from enxuto.errors import Finding
+from enxuto.goal import MaxDrop
 from enxuto.metric import Metric
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef
@@ -78,9 +79,22 @@ def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
     if isinstance(reply.outcome, Failed):
         raise PlanFailed(reply.outcome.finding)
     evaluation = found(reply.outcome, Evaluation)
+    _require_something_to_lose(trials, evaluation)
     trials.evaluated = evaluation_files(evaluation, reply.outcome.files)
     trials.spent_evaluating_s = reply.outcome.elapsed_s
     trials.original = trials.original.model_copy(update={"selection": scored(evaluation)})
+
+
+def _require_something_to_lose(trials: Trials, evaluation: Evaluation) -> None:
+    limit = trials.request.goal.max_drop if trials.request.goal else MaxDrop()
+    if limit and limit.relative and evaluation.metric_value == 0 and evaluation.samples:
+        raise PlanFailed(
+            Finding(
+                code="metric_is_zero",
+                detail=f"The original's metric is 0 on {evaluation.samples:,} samples: no drop can be a share of it.",
+                hint="Check that the labels belong to this model, or ask for an absolute drop (relative: false).",
+            )
+        )
 
 
 def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Reply, bool]:
@@ -157,7 +171,7 @@ def failed(trials: Trials, name: str, recipe: Recipe, finding: Finding) -> Candi
         model=None,
         outcome="not_applicable" if finding.inapplicable else "failed",
         code=finding.code,
-        reason=f"{finding.detail} {finding.hint}".strip(),
+        reason=f"{finding.detail} {finding.hint}".strip().removeprefix(f"{name}: "),
     )
 
 
