@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
+from enxuto.cli.exits import INTERRUPTED
 from enxuto.errors import OutOfCapacity
 
 if TYPE_CHECKING:
@@ -71,8 +72,12 @@ def place(server: str | None, key: str | None) -> Iterator[Place]:
     else:
         from enxuto.client import Client
 
-        with Client(server, key) as client:
-            yield client
+        try:
+            with Client(server, key) as client:
+                yield client
+        except KeyboardInterrupt as stop:
+            typer.echo(f"stopped: {stop}" if stop.args else "stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from stop
 
 
 def require_local() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -19,9 +19,15 @@ def shown() -> Iterator[Callable[[Progress], None]]:
     if console.is_terminal:
         with _bar(console) as bar:
             task = bar.add_task("", total=1.0, phase="starting", message="")
-            yield lambda seen: bar.update(task, completed=seen.fraction, phase=seen.phase, message=seen.message)
+            yield lambda seen: _move(bar, task, seen)
     else:
         yield _Lines(console)
+
+
+def _move(bar: Bar, task: TaskID, seen: Progress) -> None:
+    """A bar never goes back, though a job that learns of more work may seem to."""
+    furthest = max(seen.fraction, bar.tasks[task].completed)
+    bar.update(task, completed=furthest, phase=seen.phase, message=seen.message)
 
 
 def _bar(console: Console) -> Bar:
@@ -43,9 +49,11 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = ("", "")
+        self._furthest = 0.0
 
     def __call__(self, seen: Progress) -> None:
         if (seen.phase, seen.message) != self._last:
             self._last = (seen.phase, seen.message)
-            line = f"[{seen.fraction:4.0%}] {seen.phase}: {seen.message}"
-            self._console.print(Text(line), soft_wrap=True)
+            told = f"{seen.phase}: {seen.message}" if seen.message else seen.phase
+            self._furthest = max(self._furthest, seen.fraction)
+            self._console.print(Text(f"[{self._furthest:4.0%}] {told}"), soft_wrap=True)

@@ -236,10 +236,12 @@ class Client:
         job = _parse(Job, self._transport.post("/v1/jobs", body))
         try:
             job = self.wait(job.id, progress)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             with suppress(EnxutoError):  # the interrupt is what the caller must hear of
                 self.cancel(job.id)
-            raise
+            raise KeyboardInterrupt(
+                f"{job.id} was told to stop; `enxuto jobs show {job.id}` says how it ended"
+            ) from stop
         match job.state:
             case "failed":
                 unknown = Finding(code=EnxutoError.default_code, detail="It gave no reason.", fault="internal")

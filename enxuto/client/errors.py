@@ -101,6 +101,8 @@ class JobFailed(EnxutoError):
 class JobCancelled(Interrupted):
     """A job was cancelled; it may have left a report of the best so far."""
 
+    fault: ClassVar[Fault] = "user"
+
     def __init__(self, job: str, *, has_report: bool) -> None:
         hint = f"The best so far is in the report of {job}." if has_report else ""
         super().__init__(f"The job {job} was cancelled.", code="job_cancelled", hint=hint)

@@ -116,11 +116,9 @@ def drop_bound(drop: Drop | None) -> str:
     return "–" if drop is None else f"≤{SPACE}{drop_size(drop.high, drop.relative)}"
 
 
-def decibels(value: float | None, *, measured: bool = True) -> str:
+def decibels(value: float | None) -> str:
     """SQNR; outputs that are the same to the bit have none."""
-    if not measured:
-        return "–"
-    return "same to the bit" if value is None else unit(f"{value:.1f}", "dB")
+    return "exact" if value is None else unit(f"{value:.1f}", "dB")
 
 
 def seconds(value: float) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -82,6 +86,34 @@ def test_a_fault_of_the_service_leaves_with_three() -> None:
     error = {"code": "internal", "class": "internal", "detail": "It broke.", "hint": ""}
     with scripted(Service(job("failed", error=error))) as server:
         assert enxuto("optimize", "digits.onnx", "--server", server.url).code == 3
+
+
+def test_ctrl_c_cancels_the_job_and_leaves_with_130(folder: Path) -> None:
+    """A process of its own, since the signal is real."""
+    waited_for = threading.Event()
+    service = Service(*[job("running")] * 1000)
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/v1/jobs/job_1":
+            waited_for.set()
+        return service(asked)
+
+    with scripted(answer) as server:
+        line = [sys.executable, "-m", "enxuto.cli", "optimize", "digits.onnx", "--server", server.url]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            assert waited_for.wait(30)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=30)
+        assert "POST /v1/jobs/job_1/cancel" in server.paths()
+    assert running.returncode == 130
+    assert err.splitlines()[-1].startswith("stopped: job_1 was told to stop")
+
+
+def test_a_job_that_somebody_else_cancelled_leaves_with_one() -> None:
+    with scripted(Service(job("cancelled", has_report=True))) as server:
+        ran = enxuto("optimize", "digits.onnx", "--server", server.url)
+    assert ran.code == 1
+    assert "The best so far is in the report of job_1." in ran.err
 
 
 def test_a_server_that_is_not_there_leaves_with_three() -> None:

@@ -101,7 +101,7 @@ def test_an_interrupt_cancels_the_job_on_the_server(model: Path) -> None:
             raise KeyboardInterrupt
 
     with scripted(Service(job("queued"), job("running"))) as server, Client(server.url) as client:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="job_1 was told to stop"):
             client.optimize(model, progress=interrupt)
         assert server.paths()[-1] == "POST /v1/jobs/job_1/cancel"
 
