@@ -11,12 +11,15 @@ from collections import Counter
 import onnx_ir as ir
 from onnxscript.optimizer import optimize_ir
 
+from enxuto.graph.gemm import join_biases
 from enxuto.graph.normalize import keep_signature, normalized, opset_of
 from enxuto.graph.weights import REARRANGEMENTS
 
 _ROUNDS = 4
 _SPARE_BYTES = 1024
 """That folding one node may add to the file."""
+_SPARE_CAST_BYTES = 64
+"""Likewise for a cast: a weight that is stored in few bits is meant to stay so."""
 
 
 def optimized(model: ir.Model) -> ir.Model:
@@ -25,6 +28,7 @@ def optimized(model: ir.Model) -> ir.Model:
     declared = {value.name: (value.type, value.shape) for value in _node_outputs(copy)}
     optimize_ir(copy, num_iterations=_ROUNDS, should_fold=_should_fold)
     _without_allowzero(copy)
+    join_biases(copy)
     for value in _node_outputs(copy):  # what was inferred on the way would only make the file larger
         value.type, value.shape = declared.get(value.name, (None, None))
     keep_signature(model, copy)
@@ -48,7 +52,7 @@ def _should_fold(node: ir.Node) -> bool | None:
     grown = _bytes_of_outputs(node) - _bytes_given_up(node)
     if math.isnan(grown):
         return None
-    if grown > _SPARE_BYTES:
+    if grown > (_SPARE_CAST_BYTES if node.op_type == "Cast" else _SPARE_BYTES):
         return False
     return True if node.op_type in REARRANGEMENTS and grown <= 0 else None
 

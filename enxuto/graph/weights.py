@@ -19,6 +19,8 @@ _WEIGHT_INPUTS = {
 }
 REARRANGEMENTS = frozenset({"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 """What may stand between a weight and the node that computes with it."""
+_CUTS = frozenset({"Slice", "Split", "Concat"})
+"""How exporters bring the gates of recurrent layers into ONNX's order."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ def weight_uses(graph: ir.Graph, *, embeddings: bool = False) -> Iterator[Weight
         if not in_default_domain(node):
             continue
         for position in positions:
-            weight = initializer_behind(input_of(node, position))
-            if weight is not None and is_float(weight) and array_of(weight).ndim >= 2:
-                yield WeightUse(node, weight)
+            for weight in initializers_behind(input_of(node, position)):
+                if is_float(weight) and array_of(weight).ndim >= 2:
+                    yield WeightUse(node, weight)
 
 
 def in_default_domain(node: ir.Node) -> bool:
@@ -50,23 +52,31 @@ def input_of(node: ir.Node, position: int) -> ir.Value | None:
     return node.inputs[position] if position < len(node.inputs) else None
 
 
-def initializer_behind(value: ir.Value | None) -> ir.Value | None:
-    """The initializer that this value is, or is a plain rearrangement of."""
-    while value is not None and not is_constant(value):
-        producer = value.producer()
-        if producer is None or producer.op_type not in REARRANGEMENTS or not in_default_domain(producer):
-            return None
-        value = producer.inputs[0]
-    return value
+def initializers_behind(value: ir.Value | None) -> list[ir.Value]:
+    """The initializers that this value is made of by rearranging, cutting and joining; none where anything else is."""
+    if value is None:
+        return []
+    if is_constant(value):
+        return [value]
+    producer = value.producer()
+    if producer is None or not in_default_domain(producer):
+        return []
+    sources = producer.inputs if producer.op_type == "Concat" else producer.inputs[:1]
+    if producer.op_type not in REARRANGEMENTS | _CUTS:
+        return []
+    found = [initializers_behind(source) for source in sources]
+    return [weight for part in found for weight in part] if all(found) else []
 
 
 def computed_array(value: ir.Value | None) -> np.ndarray | None:
     """The numbers of an initializer as they arrive here, rearranged on the way or not; None for anything else."""
-    if value is None or initializer_behind(value) is None:
+    if value is None:
         return None
-    producer = value.producer()
-    if producer is None:
+    if is_constant(value):
         return array_of(value)
+    producer = value.producer()
+    if producer is None or not in_default_domain(producer) or producer.op_type not in REARRANGEMENTS:
+        return None
     data = computed_array(producer.inputs[0])
     return None if data is None else _rearranged(producer, data)
 

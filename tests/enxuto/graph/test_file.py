@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.parser import parse_model
+
+from enxuto.errors import BadInput
+from enxuto.graph.file import read_model, write_model
+from tests.support import tiny_models
+
+
+def test_a_model_is_written_as_it_was_read(tmp_path: Path) -> None:
+    proto = tiny_models.convnet()
+    path = tiny_models.save(proto, tmp_path / "in")
+    write_model(read_model(path), tmp_path / "out")
+    found = onnx.load(tmp_path / "out")
+    assert [node.op_type for node in found.graph.node] == [node.op_type for node in proto.graph.node]
+    assert len(found.graph.initializer) == len(proto.graph.initializer)
+
+
+def test_the_same_model_is_written_in_the_same_bytes(tmp_path: Path) -> None:
+    path = tiny_models.save(tiny_models.convnet(), tmp_path / "in")
+    for name in ("a", "b"):
+        write_model(read_model(path), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(BadInput) as refusal:
+        read_model(tmp_path / "bad")
+    assert refusal.value.code == "model_not_onnx"
+
+
+def test_weights_in_other_files_are_refused_by_name(tmp_path: Path) -> None:
+    proto = tiny_models.mlp()
+    onnx.save(proto, tmp_path / "in.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(BadInput, match="weight1") as refusal:
+        read_model(tmp_path / "in.onnx")
+    assert refusal.value.code == "model_has_external_data"
+
+
+def test_types_that_cannot_be_edited_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "ai.onnx.ml" : 1]>
+        zipped (float[batch, 2] x) => (seq(map(int64, float)) y) {
+            y = ai.onnx.ml.ZipMap<classlabels_int64s = [0, 1]>(x)
+        }""")
+    path = tiny_models.save(proto, tmp_path / "in")
+    with pytest.raises(BadInput, match="Map types") as refusal:
+        read_model(path)
+    assert refusal.value.code == "model_not_editable"
+    assert "zipmap=False" in refusal.value.hint
+
+
+def test_numbers_survive(tmp_path: Path) -> None:
+    proto = tiny_models.mlp()
+    write_model(read_model(tiny_models.save(proto, tmp_path / "in")), tmp_path / "out")
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "out").graph.initializer}
+    for tensor in proto.graph.initializer:
+        np.testing.assert_array_equal(found[tensor.name], numpy_helper.to_array(tensor))
