@@ -7,6 +7,7 @@ becomes a file's name.
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,15 +28,10 @@ _MOST_INFLATED = 256 << 20
 _MOST_RATIO = 100
 _ENCRYPTED = 1
 UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, SyntaxError, TypeError,
     ValueError,
-    TypeError,
-    SyntaxError,
-)
+)  # fmt: skip
+"""What the zip reader and NumPy's parser of headers raise on bytes that are no array."""
 
 
 def npz_arrays(path: Path, name: str) -> list[StoredArray]:
@@ -52,19 +48,21 @@ def npz_arrays(path: Path, name: str) -> list[StoredArray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            _refuse_members(members, name)
+            _refuse_members(members, path.stat().st_size, name)
             _refuse_bomb(members, path.stat().st_size, name)
             return [_stored(path, archive, member) for member in members]
     except UNREADABLE as error:
         raise damaged(name, str(error) or type(error).__name__) from error
 
 
-def _refuse_members(members: list[zipfile.ZipInfo], name: str) -> None:
+def _refuse_members(members: list[zipfile.ZipInfo], size_bytes: int, name: str) -> None:
     if len(members) > MOST_ARRAYS:
         raise too_many_arrays(name, len(members))
     seen: set[str] = set()
     for member in members:
         _refuse_member(member)
+        if not 0 <= member.header_offset < size_bytes:
+            raise damaged(name, f"its list says that {member.filename!r} lies outside the file")
         if member.filename in seen:
             raise BadInput(
                 f"{name} holds two arrays called {_array_name(member)!r}.",

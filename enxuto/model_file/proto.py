@@ -23,9 +23,10 @@ def read_proto(path: Path, name: str) -> ModelProto:
     proto = ModelProto()
     try:
         proto.ParseFromString(path.read_bytes())
-        _refuse_unreadable_text(proto)
-    except (DecodeError, UnicodeDecodeError) as error:
+    except DecodeError as error:
         raise _undecodable(path, name) from error
+    if not all(isinstance(text, str) for text in _texts(proto)):  # bytes, where they are no UTF-8
+        raise _undecodable(path, name)
     if not proto.graph.node and not proto.graph.output:
         raise BadInput(
             f"{name} holds no ONNX graph.", code="not_a_model", hint="Check that the right file was uploaded."
@@ -53,14 +54,19 @@ def _undecodable(path: Path, name: str) -> BadInput:
     )
 
 
-def _refuse_unreadable_text(proto: ModelProto) -> None:
-    """Names are decoded when they are read: read those that are used once, here."""
+def _texts(proto: ModelProto) -> Iterator[object]:
+    """Every name that is read here or later."""
+    yield from (proto.producer_name, proto.producer_version, *(entry.domain for entry in proto.opset_import))
     for node in nodes(proto):
-        _ = (node.name, node.op_type, node.domain, list(node.input), list(node.output))
+        yield from (node.name, node.op_type, node.domain, node.overload, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for function in proto.functions:
+        yield from (function.domain, function.name, function.overload)
     for graph in graphs(proto):
-        _ = [value.name for values in (graph.input, graph.output, graph.value_info) for value in values]
-    for name, _tensor in tensors(proto):
-        _ = name
+        for value in (*graph.input, *graph.output):
+            yield value.name
+            yield from (axis.dim_param for axis in value.type.tensor_type.shape.dim)
+    yield from (name for name, _ in tensors(proto))
 
 
 def graphs(proto: ModelProto) -> Iterator[GraphProto]:
