@@ -59,6 +59,8 @@ class ApplyRecipe(Value):
     calibration: Samples | None
     preprocessing: Preprocessing
     seed: int
+    instruction_sets: list[str] | None = None
+    """Of the processor that the model is meant for, which decides what integers look like; null means this machine's."""
 
 
 class Applied(Value):

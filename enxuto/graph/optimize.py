@@ -1,6 +1,6 @@
 """Graph optimization by onnxscript's optimizer, within limits on size and with the signature kept.
 
-Why onnxscript's: docs/decisions/0005-graph-optimizer.md.
+Why onnxscript's: docs/decisions/0014-onnxscript-optimizes-graphs.md.
 """
 
 from __future__ import annotations

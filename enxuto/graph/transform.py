@@ -29,7 +29,7 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
         scratch=Path.cwd(),
         seed=step.seed,
         calibration=samples,
-        instruction_sets=frozenset(this_machine().instruction_sets),
+        instruction_sets=frozenset(_instruction_sets(step)),
     )
     work = Work(original)
     for technique in step.recipe:
@@ -40,3 +40,7 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     require_same_signature(original, read_model(path))
     require_runs(source, path, feeds_for(inputs, Workload(), samples, step.seed))
     return Applied(file=OUTPUT_FILE, size_bytes=path.stat().st_size, notes=list(work.notes))
+
+
+def _instruction_sets(step: ApplyRecipe) -> list[str]:
+    return this_machine().instruction_sets if step.instruction_sets is None else step.instruction_sets
