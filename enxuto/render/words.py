@@ -104,7 +104,8 @@ def difference(before: float | None, after: float | None) -> str:
     """Signed, in the metric's own unit."""
     if before is None or after is None:
         return "–"
-    return f"{after - before:+.4g}".replace("-", "−") if after != before else "±0"
+    shown = f"{after - before:+.4f}" if abs(before) <= 1 else f"{after - before:+.4g}"
+    return shown.replace("-", "−") if after != before else "±0"
 
 
 def drop_size(value: float, relative: bool) -> str:
