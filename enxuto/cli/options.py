@@ -39,8 +39,8 @@ Metric = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
-        help="What accuracy means: top_k, top_k:5, mean_squared_error, agreement, agreement:cosine, or JSON. By default "
-        "it follows from the labels.",
+        help="What accuracy means: top_k, top_k:5, mean_squared_error, agreement, agreement:cosine, or JSON. By "
+        "default it follows from the labels.",
         rich_help_panel=_DATA,
     ),
 ]
