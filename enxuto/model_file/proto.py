@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from enxuto.errors import BadInput
+from enxuto.model_file.pieces import parse_in_pieces
 
 _LARGEST_PROTOBUF = 2**31 - 1
 
@@ -20,9 +21,8 @@ def read_proto(path: Path, name: str) -> ModelProto:
             code="model_too_large",
             hint="Check that this is an ONNX file; store the weights in half precision where it is.",
         )
-    proto = ModelProto()
     try:
-        proto.ParseFromString(path.read_bytes())
+        proto = parse_in_pieces(path)
     except DecodeError as error:
         raise _undecodable(path, name) from error
     if not all(isinstance(text, str) for text in _texts(proto)):  # bytes, where they are no UTF-8
