@@ -8,7 +8,6 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.core import jobs
-from app.core.blobs import Blobs
 from app.core.database import utc_now
 from app.core.errors import Conflict
 from app.core.ids import new_id
@@ -87,15 +86,3 @@ def _user(session: Session, record: ModelRecord | DatasetRecord) -> str | None:
     named = or_(JobRecord.subject == record.id, *[request[path].as_string() == record.id for path in paths])
     active = JobRecord.state.not_in(jobs.TERMINAL)
     return session.scalar(select(JobRecord.id).where(JobRecord.tenant == record.tenant, active, named).limit(1))
-
-
-def discard_unused(session: Session, blobs: Blobs, *, grace_s: float) -> int:
-    """Delete blobs that nobody needs and that are older than a grace; returns how many."""
-    unused = [digest for digest in blobs.unused_for(grace_s) if not _is_used(session, digest)]
-    for digest in unused:
-        blobs.delete(digest, older_than_s=grace_s)
-    return len(unused)
-
-
-def _is_used(session: Session, digest: Digest) -> bool:
-    return session.scalar(select(BlobUse.owner).where(BlobUse.sha256 == digest).limit(1)) is not None
