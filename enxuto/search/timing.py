@@ -92,7 +92,7 @@ def time_side_by_side(
         calls.append(reply.outcome.files[load.calls_file])
         if len(loads) >= effort.least and (_narrow(loads, effort, request.seed) or _hurried(reply, len(loads))):
             break
-    reply = yield Task(SummarizeLatency(calls=calls), progress(len(loads)))
+    reply = yield Task(SummarizeLatency(calls=calls), progress(len(loads) - 1))
     if isinstance(reply.outcome, Failed):
         return reply.outcome
     summary = found(reply.outcome, LatencySummary)
