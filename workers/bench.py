@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +52,12 @@ class Bench:
     def complete(self, plan: Plan[T]) -> T:
         """Run what a job still needs for its ending, be it cancelled or late."""
         return self._drive(plan, Control(interrupted=self._interrupted, progress=self._pulse.show))
+
+    def complete_all(self, plans: Sequence[Plan[T]]) -> list[T]:
+        """Likewise, side by side: somebody who cancelled is waiting."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ends = [pool.submit(copy_context().run, self.complete, plan) for plan in plans]
+            return [end.result() for end in ends]
 
     def keep(self, digests: set[Digest]) -> None:
         """Keep blobs from being swept away while the job runs, whoever deletes what they belong to."""

@@ -46,7 +46,7 @@ class EmbeddedRedis:
 
     def part(self) -> Part:
         configuration = _CONFIGURATION.format(socket=_quoted(self._socket), folder=_quoted(self._folder))
-        return Part("redis", [str(self._binary), "-"], {}, stdin=configuration.encode())
+        return Part("redis", [str(self._binary), "-"], {}, outlives=True, stdin=configuration.encode())
 
     def clear(self) -> None:
         """After it was stopped."""

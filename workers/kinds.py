@@ -11,6 +11,7 @@ import structlog
 from app.api.schemas import Lineage
 from app.core.endings import Ending, Inspected, Output
 from app.core.ids import new_id
+from app.core.leases import Lease
 from app.core.records import DatasetRecord, Document, ModelRecord
 from app.core.results import result_of
 from enxuto.errors import BadInput
@@ -62,7 +63,7 @@ def optimize(bench: Bench) -> Ending:
         _options(OptimizeOptions, lease.request), model, roles["evaluation"], roles["calibration"], this_machine()
     )
     report = bench.search(plan)
-    outputs = [_output(bench, report, candidate) for candidate in kept(report)]
+    outputs = _outputs(bench, report)
     ids = {output.sha256: output.id for output in outputs}
     report = name_models(report, {**ids, model.file: lease.request["model"]})
     return _reported(bench, report, outputs)
@@ -95,20 +96,28 @@ def _keep_inputs(bench: Bench, models: list[ModelInput], datasets: list[DatasetI
     bench.keep({model.file for model in models} | {array for dataset in datasets for array in dataset.arrays.values()})
 
 
-def _output(bench: Bench, report: OptimizeReport, candidate: Candidate) -> Output:
-    assert candidate.model is not None, "only candidates with a file are kept"  # noqa: S101
-    name = file_name(report.model_name, candidate.name)
-    seen = bench.complete(inspecting.inspect_model(candidate.model.sha256, name))
-    return Output(
-        id=new_id("mdl"),
-        name=name,
-        sha256=candidate.model.sha256,
-        size_bytes=candidate.model.size_bytes,
-        inspection=seen.inspection,
-        lineage=Lineage(
-            job=bench.lease.job, parent=bench.lease.request["model"], recipe=candidate.recipe, candidate=candidate.name
-        ).model_dump(mode="json", by_alias=True),
+def _outputs(bench: Bench, report: OptimizeReport) -> list[Output]:
+    candidates = kept(report)
+    names = [file_name(report.model_name, candidate.name) for candidate, _ in candidates]
+    inspections = bench.complete_all(
+        [inspecting.inspect_model(file.sha256, name) for (_, file), name in zip(candidates, names, strict=True)]
     )
+    return [
+        Output(
+            id=new_id("mdl"),
+            name=name,
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+            inspection=seen.inspection,
+            lineage=_lineage(bench.lease, candidate),
+        )
+        for (candidate, file), name, seen in zip(candidates, names, inspections, strict=True)
+    ]
+
+
+def _lineage(lease: Lease, candidate: Candidate) -> Document:
+    lineage = Lineage(job=lease.job, parent=lease.request["model"], recipe=candidate.recipe, candidate=candidate.name)
+    return lineage.model_dump(mode="json", by_alias=True)
 
 
 def _reported(bench: Bench, report: OptimizeReport | CompareReport, outputs: Sequence[Output]) -> Ending:

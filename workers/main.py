@@ -59,7 +59,10 @@ def set_up_logging(**_: object) -> None:
 
 
 def start(**_: object) -> None:
-    parts = open_parts(get_settings())
+    settings = get_settings()
+    if not settings.redis_url:
+        raise SystemExit("enxuto: a worker needs ENXUTO_REDIS_URL, the Redis that the API rings the bell on")
+    parts = open_parts(settings)
     worker = f"{socket.gethostname()}:{os.getpid()}"
     _lanes.update({lane: LaneThread(parts, lane, worker, _targets) for lane in LANES})
     _presence.append(Presence(parts, worker))

@@ -9,12 +9,12 @@ from enxuto.report import Candidate, CompareReport, ModelRef, OptimizeReport
 from enxuto.schema import Digest
 
 
-def kept(report: OptimizeReport) -> list[Candidate]:
+def kept(report: OptimizeReport) -> list[tuple[Candidate, ModelRef]]:
     """Candidates whose models are kept: the winner, the best unproven one, the Pareto front; the same bytes once."""
     names = {report.winner, report.unproven, *report.pareto}
-    chosen = [candidate for candidate in report.candidates if candidate.name in names and candidate.model]
-    original = report.model.sha256
-    return list({c.model.sha256: c for c in chosen if c.model and c.model.sha256 != original}.values())
+    chosen = {c.model.sha256: (c, c.model) for c in report.candidates if c.name in names and c.model}
+    chosen.pop(report.model.sha256, None)
+    return list(chosen.values())
 
 
 def name_models(report: OptimizeReport, ids: Mapping[Digest, str]) -> OptimizeReport:

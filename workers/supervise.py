@@ -49,6 +49,8 @@ class Part:
     environment: Mapping[str, str]
     stop_within_s: float = 10.0
     """After SIGTERM; then it is killed."""
+    outlives: bool = False
+    """Whether the other parts need it to the end."""
     stdin: bytes = b""
     pass_fds: Sequence[int] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -82,10 +84,13 @@ class Part:
         self.restart_at = now + self.pause_s
         self.process = None
 
-    def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
+    def tell_to_stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
+    def wait_for_end(self) -> None:
+        if self.process is None:
             return
-        self.process.terminate()
         try:
             self.process.wait(self.stop_within_s)
         except subprocess.TimeoutExpired:
@@ -95,7 +100,7 @@ class Part:
 
 
 class Supervisor:
-    """Parts start in the order they are added and stop in the other."""
+    """Parts start in the order they are added, and stop together, but for those that outlive the others."""
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
@@ -127,8 +132,12 @@ class Supervisor:
             return
 
     def stop(self) -> None:
-        for part in reversed(self._parts):
-            part.stop()
+        for outliving in (False, True):
+            parts = [part for part in self._parts if part.outlives == outliving]
+            for part in parts:
+                part.tell_to_stop()
+            for part in parts:
+                part.wait_for_end()
 
     def _tend(self) -> None:
         for part in self._parts:

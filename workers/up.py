@@ -76,6 +76,7 @@ def _parts(settings: Settings, listener: socket.socket, workers: int) -> Iterato
         "ENXUTO_HOST": settings.host,
         "ENXUTO_PORT": str(listener.getsockname()[1]),
         "ENXUTO_REDIS_URL": settings.redis_url or "",
+        "ENXUTO_UDS": "",
     }
     listening = {**environment, "ENXUTO_LISTEN_FD": str(listener.fileno())}
     python = [sys.executable, "-m"]

@@ -71,7 +71,7 @@ class _Ringer(threading.Thread):
             lane, target = self._bells.get()
             try:
                 self._send(lane, target)
-            except OperationalError as error:  # the sweep rings again
+            except Exception as error:  # noqa: BLE001 - the sweep rings again, so this thread must live
                 _log.warning("bell_not_rung", lane=lane, target=target, error=str(error))
 
     def _send(self, lane: str, target: str) -> None:

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     file in the data folder."""
     redis_url: str | None = None
     """URL of the Redis that carries the bell, such as `redis://host:6379/0`. `enxuto up` starts one of its own where
-    this is not given; without any, workers find jobs by looking at the database at intervals."""
+    this is not given; a worker that is started by hand needs it."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but a loopback address needs `ENXUTO_OPERATOR_KEY`."""
@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     lease_s: float = Field(30.0, gt=0)
     """Seconds without a heartbeat after which a worker counts as dead and its job is given to another."""
     max_attempts: int = Field(3, ge=1, le=100)
-    """How many workers may take up a job before it counts as failed: a job that kills its worker must not go on for
-    ever."""
+    """How many workers may die on a job, one after the other and without finishing a step of it, before it counts as
+    failed: a job that kills its workers must not go on for ever."""
     sweep_s: float = Field(5.0, gt=0)
     """Seconds between two rounds of the sweep."""
     blob_grace_s: float = Field(3600.0, ge=0)
