@@ -32,6 +32,7 @@ from enxuto.techniques.half_weights import HalfWeights
 from enxuto.techniques.magnitude_pruning import MagnitudePruning
 from enxuto.techniques.static_int8 import StaticInt8
 from enxuto.techniques.weight_only import WeightOnly
+from enxuto.workload import Workload
 
 VARIANTS: list[AnyTechnique] = [
     GraphOptimization(),
@@ -67,32 +68,34 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the model's path")
     parser.add_argument("--technique", default="", help="part of the technique's name")
     parser.add_argument("--loads", type=int, default=3, help="fresh loads a ratio; 0 leaves speed out")
+    parser.add_argument("--dim", type=int, default=8, help="random samples: size of symbolic axes (48 in images)")
+    parser.add_argument("--batch", type=int, default=1, help="samples in a call, where the model leaves it open")
     given = parser.parse_args()
     for path in sorted(given.folder.rglob("*.onnx")):
         if given.only in str(path):
             print(path.relative_to(given.folder), f"{path.stat().st_size:,} bytes")
-            for line in report(path, given.technique, given.loads):
+            for line in report(path, given):
                 print("   ", line, flush=True)
 
 
-def report(path: Path, wanted: str, loads: int) -> Iterator[str]:
+def report(path: Path, given: argparse.Namespace) -> Iterator[str]:
     try:
         original = read_model(path)
         baseline = load_model(path, "onnxruntime", 1)
-        calibration, evaluation = samples(path, baseline)
-        expected = outputs(baseline, evaluation)
+        calibration, evaluation = samples(path, baseline, given.dim)
+        expected = outputs(baseline, evaluation, given.batch)
     except BadInput as error:
         yield f"refused: {error.code}: {error.detail[:200]}"
         return
     for technique in VARIANTS:
         name = recipe_name([technique])
-        if wanted not in name:
+        if given.technique not in name:
             continue
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder)
             started = time.monotonic()
             sets = frozenset(this_machine().instruction_sets)
-            context = Context(scratch, 0, ArrayBatches(calibration), sets)
+            context = Context(scratch, 0, ArrayBatches(calibration), sets, Workload(batch_size=given.batch))
             try:
                 done = apply_technique(technique, Work(original), context)
                 seconds = time.monotonic() - started
@@ -100,8 +103,8 @@ def report(path: Path, wanted: str, loads: int) -> Iterator[str]:
                 write_model(done.model, target)
                 require_valid(target)
                 require_same_signature(original, read_model(target))
-                found = outputs(load_model(target, "onnxruntime", 1), evaluation)
-                speed = speedup(path, target, evaluation, loads) if loads else float("nan")
+                found = outputs(load_model(target, "onnxruntime", 1), evaluation, given.batch)
+                speed = speedup(path, target, evaluation, given) if given.loads else float("nan")
             except NotApplicable as error:
                 yield f"{name}: not applicable: {error.code}: {error.detail[:200]}"
                 continue
@@ -114,11 +117,11 @@ def report(path: Path, wanted: str, loads: int) -> Iterator[str]:
             )
 
 
-def samples(path: Path, model: LoadedModel) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def samples(path: Path, model: LoadedModel, dim: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     folder = path.parent / "data"
     if path.name.startswith("model") and (folder / "calib.npz").exists():
         return stored(folder / "calib.npz", model, CALIBRATION), stored(folder / "eval.npz", model, EVALUATION)
-    return drawn(model, 8, 0), drawn(model, 4, 1)
+    return drawn(model, 8, dim, 0), drawn(model, 8, dim, 1)
 
 
 def stored(path: Path, model: LoadedModel, count: int) -> dict[str, np.ndarray]:
@@ -126,16 +129,20 @@ def stored(path: Path, model: LoadedModel, count: int) -> dict[str, np.ndarray]:
         found = {spec.name: arrays[spec.name][:count] for spec in model.inputs}
     floats = {spec.name for spec in model.inputs if spec.dtype == "float32"}
     return {
-        name: array.transpose(0, 3, 1, 2).astype(np.float32) / 255 if array.dtype == np.uint8 and name in floats else array
-        for name, array in found.items()
-    }  # fmt: skip
+        name: as_image(array) if name in floats and array.dtype == np.uint8 else array for name, array in found.items()
+    }
 
 
-def drawn(model: LoadedModel, count: int, seed: int) -> dict[str, np.ndarray]:
+def as_image(array: np.ndarray) -> np.ndarray:
+    """Raw bytes, NHWC, to what networks read."""
+    return array.transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+
+def drawn(model: LoadedModel, count: int, dim: int, seed: int) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(seed)
 
     def array(dtype: str, shape: list[int | str | None] | None) -> np.ndarray:
-        symbolic = 48 if len(shape or []) == 4 else 8
+        symbolic = 48 if len(shape or []) == 4 else dim
         dims = [
             size if isinstance(size, int) else (symbolic if axis else count) for axis, size in enumerate(shape or [])
         ]
@@ -146,9 +153,13 @@ def drawn(model: LoadedModel, count: int, seed: int) -> dict[str, np.ndarray]:
     return {spec.name: array(spec.dtype, spec.shape) for spec in model.inputs}
 
 
-def outputs(model: LoadedModel, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+def batch_size(model: LoadedModel, wanted: int) -> int:
     sizes = {spec.shape[0] for spec in model.inputs if spec.shape}
-    size = next((size for size in sizes if isinstance(size, int)), 4) if len(sizes) == 1 else 4
+    return next((size for size in sizes if isinstance(size, int)), wanted) if len(sizes) == 1 else wanted
+
+
+def outputs(model: LoadedModel, feeds: dict[str, np.ndarray], batch: int) -> list[np.ndarray]:
+    size = batch_size(model, batch)
     runs = [model.run(batch) for batch in ArrayBatches(feeds)(size) if len(next(iter(batch.values()))) == size]
     return [np.concatenate([np.atleast_1d(array) for array in arrays]) for arrays in zip(*runs, strict=True)]
 
@@ -162,14 +173,11 @@ def sqnr_db(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
     return float("inf") if noise == 0 else 10 * float(np.log10(signal / noise))
 
 
-def speedup(before: Path, after: Path, feeds: dict[str, np.ndarray], loads: int) -> float:
+def speedup(before: Path, after: Path, feeds: dict[str, np.ndarray], given: argparse.Namespace) -> float:
     ratios = []
-    for _ in range(loads):
+    for _ in range(given.loads):
         models = [load_model(path, "onnxruntime", 1) for path in (before, after)]
-        sizes = {spec.shape[0] for spec in models[0].inputs if spec.shape}
-        one = next(
-            iter(ArrayBatches(feeds)(next((s for s in sizes if isinstance(s, int)), 1) if len(sizes) == 1 else 1))
-        )
+        one = next(iter(ArrayBatches(feeds)(batch_size(models[0], given.batch))))
         times: list[list[float]] = [[], []]
         for model in models:
             model.run(one)

@@ -8,16 +8,15 @@ import numpy as np
 
 from enxuto.runtimes import LoadedModel
 from enxuto.techniques.base import Context
-from enxuto.workload import Workload
 
 
 def a_batch(loaded: LoadedModel, context: Context) -> Mapping[str, np.ndarray]:
-    """One sample, or as many as the model's fixed batch axis wants."""
+    """As many samples as the workload or the model's fixed batch axis wants."""
     if context.calibration is None or context.calibration.count == 0:
         from enxuto.dataset import feeds_for
 
-        return feeds_for(loaded.inputs, Workload(), None, context.seed)
-    size = fixed_batch(loaded) or 1
+        return feeds_for(loaded.inputs, context.workload, None, context.seed)
+    size = fixed_batch(loaded) or context.workload.batch_size
     return filled(next(iter(context.calibration(size))), size)
 
 

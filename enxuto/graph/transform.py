@@ -14,7 +14,6 @@ from enxuto.runtimes import load_model
 from enxuto.schema import Digest
 from enxuto.steps import Applied, ApplyRecipe
 from enxuto.techniques import Context, Work
-from enxuto.workload import Workload
 
 OUTPUT_FILE = "model.onnx"
 
@@ -30,6 +29,7 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
         seed=step.seed,
         calibration=samples,
         instruction_sets=frozenset(_instruction_sets(step)),
+        workload=step.workload,
     )
     work = Work(original)
     for technique in step.recipe:
@@ -38,7 +38,7 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     write_model(work.model, path)
     require_valid(path)
     require_same_signature(original, read_model(path))
-    require_runs(source, path, feeds_for(inputs, Workload(), samples, step.seed))
+    require_runs(source, path, feeds_for(inputs, step.workload, samples, step.seed))
     return Applied(file=OUTPUT_FILE, size_bytes=path.stat().st_size, notes=list(work.notes))
 
 

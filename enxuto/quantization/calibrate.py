@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from enxuto.errors import NotApplicable
+from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.feeds import filled, fixed_batch
 from enxuto.graph.file import write_model
 from enxuto.quantization.affine import Range
 from enxuto.quantization.observe import Observer
 from enxuto.runtimes import LoadedModel, load_model
-from enxuto.techniques.base import Batches
+from enxuto.techniques.base import Batches, Context
 
 _MEMORY_BYTES = 64 << 20
 """For the tensors of one batch."""
@@ -22,7 +21,7 @@ _LARGEST_BATCH = 64
 
 
 def ranges(
-    model: ir.Model, names: Sequence[str], batches: Batches, observer: Callable[[], Observer], scratch: Path
+    model: ir.Model, names: Sequence[str], batches: Batches, observer: Callable[[], Observer], context: Context
 ) -> dict[str, Range]:
     """Range of each named float32 tensor. Left out: tensors that took values which are not finite."""
     if batches.count == 0:
@@ -31,11 +30,11 @@ def ranges(
             code="calibration_data_missing",
             hint="Give a dataset with at least one sample.",
         )
-    path = scratch / "observed.onnx"
+    path = context.scratch / "observed.onnx"
     write_model(_with_outputs(model, names), path)
     loaded = load_model(path, "onnxruntime", 1)
     observers = {name: observer() for name in names}
-    for feeds in _feeds(loaded, names, batches):
+    for feeds in _feeds(loaded, names, batches, context):
         for name, values in _tensors(loaded, feeds).items():
             if name in observers:
                 observers[name].add(values)
@@ -61,11 +60,21 @@ def _tensors(loaded: LoadedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, 
     return {**feeds, **{spec.name: array for spec, array in outputs}}
 
 
-def _feeds(loaded: LoadedModel, names: Sequence[str], batches: Batches) -> Iterator[Mapping[str, np.ndarray]]:
+def _feeds(
+    loaded: LoadedModel, names: Sequence[str], batches: Batches, context: Context
+) -> Iterator[Mapping[str, np.ndarray]]:
     fixed = fixed_batch(loaded)
-    if fixed is not None:
-        yield from (filled(feeds, fixed) for feeds in batches(fixed))
-        return
-    first = next(iter(batches(1)))
-    one_sample = sum(array.nbytes for name, array in _tensors(loaded, first).items() if name in names)
-    yield from batches(min(max(_MEMORY_BYTES // max(one_sample, 1), 1), _LARGEST_BATCH))
+    try:
+        size = fixed or _affordable(loaded, names, next(iter(batches(1))))
+    except BadInput:
+        if context.workload.batch_size == 1:
+            raise
+        fixed = size = context.workload.batch_size  # declared open, but runs at one size only
+    for feeds in batches(size):
+        yield filled(feeds, fixed) if fixed else feeds
+
+
+def _affordable(loaded: LoadedModel, names: Sequence[str], sample: Mapping[str, np.ndarray]) -> int:
+    """Samples in a batch, so that its tensors fit into the memory set aside for them."""
+    one_sample = sum(array.nbytes for name, array in _tensors(loaded, sample).items() if name in names)
+    return min(max(_MEMORY_BYTES // max(one_sample, 1), 1), _LARGEST_BATCH)

@@ -91,7 +91,7 @@ def _observe(
     names = list(dict.fromkeys(str(root.name) for root in placement.range_of.values()))
     percentile = options.percentile
     observer: Callable[[], Observer] = MinMax if percentile is None else lambda: Histogram(percentile)
-    return ranges(model, names, batches, observer, context.scratch)
+    return ranges(model, names, batches, observer, context)
 
 
 def _notes(

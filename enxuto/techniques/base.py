@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from enxuto.schema import Value
+from enxuto.workload import Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,8 @@ class Context:
     """None where the job brings no data."""
     instruction_sets: frozenset[str]
     """Of the processor that the model is meant for, named as in ``/proc/cpuinfo``: avx2, avx512_vnni, …"""
+    workload: Workload = field(default_factory=Workload)
+    """How the model will be run: some run at one batch size only, whatever they declare."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from enxuto.quantization.observe import MinMax
 from enxuto.quantization.static import scheme_for
 from enxuto.techniques import Work
 from enxuto.techniques.static_int8 import StaticInt8
+from enxuto.workload import Workload
 from tests.support import tiny_models
 from tests.support.batches import ArrayBatches, context, drift, outputs_of, samples_for
 from tests.support.fused import kernels
@@ -197,7 +199,7 @@ class Endless(ArrayBatches):
 def test_calibration_never_holds_more_than_a_batch(tmp_path: Path) -> None:
     model = ir.from_proto(tiny_models.mlp(features=16, hidden=1 << 18))
     batches = Endless({"x": np.zeros((300, 16), dtype=np.float32)})
-    found = ranges(model, ["h"], batches, MinMax, tmp_path)
+    found = ranges(model, ["h"], batches, MinMax, context(tmp_path))
     assert set(found) == {"h"}
     assert batches.largest <= 64
 
@@ -205,5 +207,21 @@ def test_calibration_never_holds_more_than_a_batch(tmp_path: Path) -> None:
 def test_a_fixed_batch_axis_is_filled_up(tmp_path: Path) -> None:
     model = ir.from_proto(tiny_models.fixed_convnet(batch=4))
     image = np.random.default_rng(0).standard_normal((6, 3, 8, 8)).astype(np.float32)
-    found = ranges(model, ["image"], ArrayBatches({"image": image}), MinMax, tmp_path)
+    found = ranges(model, ["image"], ArrayBatches({"image": image}), MinMax, context(tmp_path))
     assert (found["image"].low, found["image"].high) == (image.min(), image.max())
+
+
+def test_a_model_that_runs_at_one_batch_size_only_is_calibrated_at_it(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        baked (float[batch, 4] x) => (float[batch, 4] y) {
+            shape = Constant<value = int64[2] {2, 4}>()
+            same = Reshape(x, shape)
+            y = MatMul(same, w)
+        }""")
+    proto.graph.initializer.append(numpy_helper.from_array(np.eye(4, dtype=np.float32), "w"))
+    samples = {"x": np.arange(28, dtype=np.float32).reshape(7, 4)}
+    pairs = replace(context(tmp_path, samples), workload=Workload(batch_size=2))
+    done = apply_technique(StaticInt8(), Work(ir.from_proto(proto)), pairs)
+    feeds = {"x": samples["x"][:2]}
+    assert drift(outputs_of(proto, feeds), outputs_of(done.model, feeds)) < 0.05
