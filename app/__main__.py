@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from types import FrameType
@@ -41,6 +42,8 @@ def main() -> None:
         app = create_app(settings)
     except (NeedsKey, ValidationError) as error:
         sys.exit(f"enxuto: {error}")
+    for told_to_stop in (signal.SIGINT, signal.SIGTERM):  # raised again by uvicorn, once it has stopped
+        signal.signal(told_to_stop, lambda *_: sys.exit(0))
     _Server(_config(app, settings), app).run()
 
 

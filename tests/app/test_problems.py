@@ -85,7 +85,9 @@ def test_every_route_refuses_other_methods_and_names_its_own(http: httpx.Client,
     assert method in answer.headers["allow"].split(", ")
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/", "/v1/models/", "/v1/models/x/y", "/V1/models", "/v1//models"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/v1", "/v1/", "/v1/models/", "/v1/models/x/y", "/V1/models", "/v1//models"]
+)
 def test_where_nothing_is_there_is_a_problem(http: httpx.Client, path: str) -> None:
     assert assert_problem(http.get(path)).code == "route_not_found"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.core.settings import Settings, get_settings
 from tests.support.live_service import live_service
@@ -49,12 +52,14 @@ def test_a_service_without_its_redis_says_which_part_is_gone_and_still_takes_wor
         assert time.monotonic() - started < 3
 
 
-def test_a_service_without_its_database_says_so(tmp_path: Path) -> None:
+def test_a_service_that_lost_its_database_and_blobs_says_so(tmp_path: Path) -> None:
     with live_service(tmp_path) as service:
-        (service.settings.data_dir / "enxuto.sqlite3").rename(tmp_path / "elsewhere")
-        (service.settings.data_dir / "enxuto.sqlite3").mkdir()
-        # connections that are open live on; a busy service notices on its next one
-        assert service.http.get("/livez").status_code == 200
+        with sqlite3.connect(service.settings.data_dir / "enxuto.sqlite3") as database:
+            database.execute("DROP TABLE tenants")
+        shutil.rmtree(service.settings.data_dir / "blobs")
+        answer = service.http.get("/readyz")
+        assert answer.status_code == 503
+        assert [error["parameter"] for error in answer.json()["errors"]] == ["database", "blobs"]
 
 
 def test_it_stops_cleanly_and_lets_those_who_wait_go(tmp_path: Path) -> None:
@@ -70,7 +75,7 @@ def test_it_stops_cleanly_and_lets_those_who_wait_go(tmp_path: Path) -> None:
         time.sleep(0.5)
         started = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(10) == 0 or True
+        assert service.process.wait(10) == 0
         waiting.join()
         assert time.monotonic() - started < 5
         assert answers[0].json()["state"] == "inspecting"
@@ -85,7 +90,7 @@ def test_it_takes_up_its_data_again(tmp_path: Path) -> None:
         assert second.http.get(f"/v1/models/{model['id']}/content").content == b"kept"
 
 
-def test_settings_are_read_from_the_environment(monkeypatch) -> None:
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENXUTO_PORT", "1234")
     monkeypatch.setenv("ENXUTO_REDIS_URL", "")
     get_settings.cache_clear()
