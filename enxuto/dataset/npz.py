@@ -19,7 +19,15 @@ from typing import IO
 
 import numpy as np
 
-from enxuto.dataset.stored import LARGEST_HEADER, MOST_ARRAYS, StoredArray, damaged, too_many_arrays, unsupported_dtype
+from enxuto.dataset.stored import (
+    LARGEST_HEADER,
+    MOST_ARRAYS,
+    StoredArray,
+    damaged,
+    refuse_name,
+    too_many_arrays,
+    unsupported_dtype,
+)
 from enxuto.dataset.zip_directory import zip_directory_bytes
 from enxuto.errors import BadInput
 
@@ -101,6 +109,7 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], size_bytes: int, name: str) -> 
 
 def _stored(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> StoredArray:
     name = _array_name(member)
+    refuse_name(name)
     with archive.open(member) as file:
         shape, fortran_order, dtype = _read_header(file, name)
         header_bytes = file.tell()

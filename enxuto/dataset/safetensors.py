@@ -14,7 +14,15 @@ import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from enxuto.dataset.stored import LARGEST_HEADER, MOST_ARRAYS, StoredArray, damaged, too_many_arrays, unsupported_dtype
+from enxuto.dataset.stored import (
+    LARGEST_HEADER,
+    MOST_ARRAYS,
+    StoredArray,
+    damaged,
+    refuse_name,
+    too_many_arrays,
+    unsupported_dtype,
+)
 
 _LENGTH_BYTES = 8
 _DTYPES = {
@@ -65,6 +73,7 @@ def safetensors_arrays(path: Path, name: str) -> list[StoredArray]:
 
 
 def _stored(path: Path, name: str, entry: _Entry, first: int) -> StoredArray:
+    refuse_name(name)
     if entry.dtype not in _DTYPES:
         raise unsupported_dtype(name, entry.dtype)
     opened = partial(_open, path, first + entry.data_offsets[0])

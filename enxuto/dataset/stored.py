@@ -14,6 +14,7 @@ from enxuto.errors import BadInput
 
 LARGEST_HEADER = 1 << 20
 MOST_ARRAYS = 256
+LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class StoredArray:
     @property
     def size_bytes(self) -> int:
         return prod(self.shape) * self.dtype.itemsize
+
+
+def refuse_name(name: str) -> None:
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadInput(
+            f"an array's name is empty, longer than {LONGEST_NAME} characters or not printable: {name[:60]!r}.",
+            code="bad_array_name",
+            hint="Name each array as the model's input that it is meant for.",
+        )
 
 
 def damaged(name: str, why: str) -> BadInput:

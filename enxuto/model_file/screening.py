@@ -9,10 +9,11 @@ import re
 import zipfile
 from pathlib import Path
 
+from enxuto.dataset.zip_directory import zip_directory_bytes
 from enxuto.errors import BadInput
 
 _HEAD_BYTES = 4096
-_MOST_MEMBERS = 100_000
+_LARGEST_DIRECTORY = 1 << 24
 _EXPORT = "Export the model to ONNX where its class is at hand: torch.onnx.export(model, args, 'model.onnx')."
 
 
@@ -93,9 +94,11 @@ def _zip_finding(path: Path, name: str) -> BadInput:
 
 
 def _zip_members(path: Path) -> list[str]:
+    if (zip_directory_bytes(path) or 0) > _LARGEST_DIRECTORY:
+        return []
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()[:_MOST_MEMBERS]
+            return archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError):
         return []
 

@@ -22,6 +22,7 @@ _PRECISIONS: dict[str, Precision] = {
     "bfloat16": "bfloat16",
     "float64": "float64",
 }
+_LONGEST_NAME = 120
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
@@ -89,7 +90,7 @@ def _range(name: str, tensor: TensorProto) -> tuple[float, float]:
         return float(values.min()), float(values.max())
     except (ValueError, TypeError, OverflowError) as error:
         raise BadInput(
-            f"tensor {name!r} declares the shape {list(tensor.dims)}, which its data does not fill.",
+            f"tensor {_first([name])} declares the shape {list(tensor.dims)}, which its data does not fill.",
             code="damaged_model",
             hint="Compare the file's size and checksum with the original, and upload it again.",
         ) from error
@@ -134,4 +135,5 @@ def _count(things: Iterable[object], noun: str) -> str:
 
 
 def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:3]]
+    return ", ".join(shown) + (", …" if len(names) > 3 else "")

@@ -145,6 +145,13 @@ def test_a_member_that_is_no_arrays_name_is_refused(tmp_path: Path, name: str) -
     assert dataset_finding(path).code == "bad_array_name"
 
 
+@pytest.mark.parametrize("name", ["", "line\nbreak", "x" * 300])
+def test_a_tensors_name_must_be_one_that_can_be_shown(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "data.safetensors"
+    save_file({name: np.ones(2)}, path)
+    assert dataset_finding(path).code == "bad_array_name"
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = zip_of(tmp_path / "data.npz", ("x.npy", npy(np.ones(2))), ("x.npy", npy(np.zeros(2))))

@@ -101,6 +101,11 @@ def test_a_zip_whose_directory_lies_is_only_an_archive(tmp_path: Path) -> None:
     assert model_finding(path).code == "archive_refused"
 
 
+def test_a_zip_with_a_list_too_long_to_read_is_only_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enxuto.model_file.screening._LARGEST_DIRECTORY", 100)
+    assert model_finding(zip_of(tmp_path / "m.pt", "m/data.pkl", "m/data/0", "m/version")).code == "archive_refused"
+
+
 def test_an_onnx_model_under_another_name_is_asked_to_be_renamed(tmp_path: Path) -> None:
     path = tiny_models.save(tiny_models.mlp(), tmp_path / "model.pb")
     assert model_finding(path).code == "wrong_extension"
