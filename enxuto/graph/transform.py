@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from enxuto.dataset import SampleBatches, feeds_for
 from enxuto.graph.apply import apply_technique
@@ -24,16 +25,8 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     original = read_model(source)
     inputs = load_model(source, "onnxruntime", 1).inputs
     samples = SampleBatches(step.calibration, files, step.preprocessing, inputs) if step.calibration else None
-    context = Context(
-        scratch=Path.cwd(),
-        seed=step.seed,
-        calibration=samples,
-        instruction_sets=frozenset(_instruction_sets(step)),
-        workload=step.workload,
-    )
-    work = Work(original)
-    for technique in step.recipe:
-        work = apply_technique(technique, work, context)
+    with TemporaryDirectory() as scratch:
+        work = _apply(step, Work(original), samples, Path(scratch))
     path = out / OUTPUT_FILE
     write_model(work.model, path)
     require_valid(path)
@@ -42,5 +35,15 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     return Applied(file=OUTPUT_FILE, size_bytes=path.stat().st_size, notes=list(work.notes))
 
 
-def _instruction_sets(step: ApplyRecipe) -> list[str]:
-    return this_machine().instruction_sets if step.instruction_sets is None else step.instruction_sets
+def _apply(step: ApplyRecipe, work: Work, samples: SampleBatches | None, scratch: Path) -> Work:
+    given = this_machine().instruction_sets if step.instruction_sets is None else step.instruction_sets
+    context = Context(
+        scratch=scratch,
+        seed=step.seed,
+        calibration=samples,
+        instruction_sets=frozenset(given),
+        workload=step.workload,
+    )
+    for technique in step.recipe:
+        work = apply_technique(technique, work, context)
+    return work

@@ -8,11 +8,12 @@ import numpy as np
 import onnx_ir as ir
 
 from enxuto.errors import BadInput, NotApplicable
-from enxuto.graph.feeds import filled, fixed_batch
+from enxuto.graph.feeds import filled
 from enxuto.graph.file import write_model
 from enxuto.quantization.affine import Range
 from enxuto.quantization.observe import Observer
 from enxuto.runtimes import LoadedModel, load_model
+from enxuto.signature import fixed_batch
 from enxuto.techniques.base import Batches, Context
 
 _MEMORY_BYTES = 64 << 20
@@ -63,7 +64,7 @@ def _tensors(loaded: LoadedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, 
 def _feeds(
     loaded: LoadedModel, names: Sequence[str], batches: Batches, context: Context
 ) -> Iterator[Mapping[str, np.ndarray]]:
-    fixed = fixed_batch(loaded)
+    fixed = fixed_batch(loaded.inputs)
     try:
         size = fixed or _affordable(loaded, names, next(iter(batches(1))))
     except BadInput:
