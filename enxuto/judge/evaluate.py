@@ -106,19 +106,19 @@ class _Judge:
 
 def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Outputs by name whose first axis counts samples, beside the position of the first of these samples."""
-    fixed = fixed_batch(model.inputs)
+    size = fixed_batch(model.inputs) or batch_size
     start = 0
-    for batch in samples(fixed or batch_size):
+    for batch in samples(size):
         count = len(next(iter(batch.values())))
-        feeds = _filled(batch, fixed) if fixed else batch
-        ran = len(next(iter(feeds.values())))
-        outputs = zip(model.outputs, model.run(feeds), strict=True)
-        yield start, {spec.name: output[:count] for spec, output in outputs if output.ndim and len(output) == ran}
+        outputs = zip(model.outputs, model.run(_filled(batch, size)), strict=True)
+        yield start, {spec.name: output[:count] for spec, output in outputs if output.ndim and len(output) == size}
         start += count
 
 
 def _filled(batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Repeat samples until a fixed batch axis is full."""
+    """Repeat samples until the batch is full: a model may run at one size only, whatever its axis says."""
+    if all(len(array) == size for array in batch.values()):
+        return dict(batch)
     return {name: np.resize(array, (size, *array.shape[1:])) for name, array in batch.items()}
 
 

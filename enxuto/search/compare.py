@@ -6,8 +6,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from enxuto.errors import BadInput
-from enxuto.fit import check_fit
 from enxuto.goal import MaxDrop, Thresholds
 from enxuto.judge.speed import MARGIN, speed_verdict
 from enxuto.machine import Machine
@@ -16,6 +14,7 @@ from enxuto.report import Axis, CompareReport, Measurements, ModelRef, Replay, V
 from enxuto.request import CompareOptions
 from enxuto.search.choose import amount, too_wide
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
+from enxuto.search.resolve import resolve_compare
 from enxuto.search.splits import all_samples
 from enxuto.search.timing import CONFIRMING, time_side_by_side
 from enxuto.search.trial import evaluation_files, scored, with_times
@@ -42,7 +41,6 @@ class _Pair:
     model: ModelInput
     against: ModelInput
     samples: Samples | None
-    metric: Metric | None
     of_model: Measurements = field(default_factory=Measurements)
     of_against: Measurements = field(default_factory=Measurements)
     worst: list[int] = field(default_factory=list)
@@ -58,39 +56,16 @@ def compare(
         BadInput: the two models, or the models and the data, do not fit each other.
         PlanFailed: one of the models does not run.
     """
-    _check_alike(model, against)
-    metric = None
-    if evaluation:
-        for subject in (against, model):
-            metric = check_fit(subject.inspection, evaluation.inspection, request.preprocessing, request.metric)
+    resolved = resolve_compare(request, model, against, evaluation)
     samples = all_samples(evaluation, request.seed) if evaluation else None
-    resolved = request.model_copy(update={"metric": metric})
-    pair, meter = _Pair(resolved, model, against, samples, metric), Meter()
+    pair, meter = _Pair(resolved, model, against, samples), Meter()
     yield from metered(_measure(pair), meter)
     return _report(pair, evaluation, machine, meter.spent_s)
 
 
-def _check_alike(model: ModelInput, against: ModelInput) -> None:
-    """The same inputs and outputs by name and type: else there is nothing to compare."""
-    for what in ("inputs", "outputs"):
-        new = {spec.name: spec.dtype for spec in getattr(model.inspection, what)}
-        old = {spec.name: spec.dtype for spec in getattr(against.inspection, what)}
-        if new != old:
-            raise BadInput(
-                f"The two models differ in their {what}: '{model.name}' has {_listed(new)}, "
-                f"'{against.name}' has {_listed(old)}.",
-                code="models_differ",
-                hint="Compare models of the same task with inputs and outputs of the same names and types.",
-            )
-
-
-def _listed(specs: dict[str, str]) -> str:
-    return ", ".join(f"{name} ({dtype})" for name, dtype in specs.items()) or "none"
-
-
 def _measure(pair: _Pair) -> Generator[Task, Reply, None]:
-    if pair.samples and pair.metric:
-        yield from _evaluate(pair, pair.samples, pair.metric)
+    if pair.samples and pair.request.metric:
+        yield from _evaluate(pair, pair.samples, pair.request.metric)
     yield from _time(pair)
     before = yield from _memory(pair, pair.against, 0.9)
     after = yield from _memory(pair, pair.model, 0.95)
@@ -131,7 +106,6 @@ def _time(pair: _Pair) -> Generator[Task, Reply, None]:
         pair.request,
         pair.samples,
         CONFIRMING,
-        pair.against.inspection.batch_size or pair.request.workload.batch_size,
         lambda load: Progress("measure", f"timing both, load {load + 1}", 0.25 + 0.6 * load / CONFIRMING.most),
     )
     if isinstance(timing, Failed):
@@ -166,8 +140,8 @@ def _report(pair: _Pair, evaluation: DatasetInput | None, machine: Machine, spen
         model=_reference(pair.model),
         model_name=pair.model.name,
         inspection=pair.model.inspection,
-        metric=pair.metric,
-        metric_name=pair.metric.title if pair.metric else "not measured: there was no data",
+        metric=pair.request.metric,
+        metric_name=pair.request.metric.title if pair.request.metric else "not measured: there was no data",
         preprocessing=pair.request.preprocessing,
         workload=pair.request.workload,
         machine=machine,

@@ -17,6 +17,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
 from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, found, metered
+from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import count, split_samples
 from enxuto.search.timing import CONFIRMING
 from enxuto.search.trial import (
@@ -71,19 +72,13 @@ def optimize(
 def _prepare(
     request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
 ) -> Trials:
-    metric = None
-    if evaluation:
-        metric = check_fit(model.inspection, evaluation.inspection, request.preprocessing, request.metric)
     if calibration:
         check_fit(model.inspection, calibration.inspection, request.preprocessing, Agreement())
-    goal = request.goal or (None if request.recipe else Goal())
-    resolved = request.model_copy(update={"goal": goal, "metric": metric})
     reference = ModelRef(sha256=model.file, size_bytes=model.inspection.size_bytes)
     return Trials(
-        request=resolved,
+        request=resolve_optimize(request, model, evaluation),
         model=model,
         splits=split_samples(evaluation, calibration, request.seed),
-        metric=metric,
         original=Baseline(model=reference, selection=Measurements()),
     )
 
@@ -169,7 +164,7 @@ def _confirm(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Can
     assert candidate.model is not None, "only a candidate with a file is confirmed"  # noqa: S101
     samples = trials.splits.confirmation
     before, after = Measurements(), Measurements()
-    if samples and trials.metric:
+    if samples and trials.request.metric:
         before, after = yield from _evaluate_both(trials, candidate, candidate.model, samples)
     subjects = [Subject(model=trials.model.file), Subject(model=candidate.model.sha256)]
     outcome = yield from time_models(trials, subjects, samples, CONFIRMING, "confirm", 0.85, 0.1)
@@ -232,8 +227,8 @@ def _report(
         model=trials.original.model,
         model_name=trials.model.name,
         inspection=trials.model.inspection,
-        metric=trials.metric,
-        metric_name=trials.metric.title if trials.metric else "not measured: there was no data",
+        metric=trials.request.metric,
+        metric_name=trials.request.metric.title if trials.request.metric else "not measured: there was no data",
         preprocessing=trials.request.preprocessing,
         workload=trials.request.workload,
         machine=machine,
@@ -255,7 +250,7 @@ def _report(
         unproven=candidate.name if decision.unproven and candidate else None,
         baseline=trials.original,
         candidates=trials.candidates,
-        pareto=pareto_front(trials.original, trials.candidates, trials.metric),
+        pareto=pareto_front(trials.original, trials.candidates, trials.request.metric),
         splits=trials.splits.counts,
         stopped=stopped,
     )

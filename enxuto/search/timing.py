@@ -64,7 +64,6 @@ def time_side_by_side(
     request: OptimizeOptions | CompareOptions,
     samples: Samples | None,
     effort: Effort,
-    batch_size: int,
     progress: Callable[[int], Progress],
 ) -> Generator[Task, Reply, SideBySide | Failed]:
     """Load and time all subjects, anew each time. The first subject is the baseline.
@@ -96,7 +95,7 @@ def time_side_by_side(
     if isinstance(reply.outcome, Failed):
         return reply.outcome
     summary = found(reply.outcome, LatencySummary)
-    timed = [_timed(position, loads, summary, calls, batch_size, request.seed) for position in range(len(subjects))]
+    timed = [_timed(position, loads, summary, calls, request) for position in range(len(subjects))]
     return SideBySide(timed, [load.noise for load in loads])
 
 
@@ -118,8 +117,7 @@ def _timed(
     loads: list[LatencyLoad],
     summary: LatencySummary,
     calls: list[Digest],
-    batch_size: int,
-    seed: int,
+    request: OptimizeOptions | CompareOptions,
 ) -> Timed:
     timings = [load.timings[position] for load in loads]
     pooled = summary.subjects[position]
@@ -129,9 +127,9 @@ def _timed(
         p95_ms=pooled.p95_ms,
         p99_ms=pooled.p99_ms,
         cpu_ms=statistics.median(timing.cpu_ms for timing in timings),
-        throughput=batch_size / pooled.p50_ms * 1000,
+        throughput=request.workload.batch_size / pooled.p50_ms * 1000,
         calls=pooled.calls,
         loads=len(loads),
         raw=calls,
     )
-    return Timed(latency, speedup(ratios, seed=seed), ratios)
+    return Timed(latency, speedup(ratios, seed=request.seed), ratios)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from enxuto.errors import Finding
 from enxuto.goal import MaxDrop
-from enxuto.metric import Metric
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef
 from enxuto.request import OptimizeOptions
@@ -42,7 +41,6 @@ class Trials:
     request: OptimizeOptions
     model: ModelInput
     splits: SampleSplits
-    metric: Metric | None
     original: Baseline
     candidates: list[Candidate] = field(default_factory=list)
     noise: list[HostNoise] = field(default_factory=list)
@@ -54,10 +52,6 @@ class Trials:
     """Why candidates failed, by name."""
     spent_evaluating_s: float = 0.0
     """By the original, on the samples that choose."""
-
-    @property
-    def batch_size(self) -> int:
-        return self.model.inspection.batch_size or self.request.workload.batch_size
 
     def progress(self, phase: str, message: str, fraction: float) -> Progress:
         return Progress(phase, message, min(max(fraction, 0.0), 1.0))
@@ -72,7 +66,7 @@ class Trials:
 
 def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
     """Score the original on the samples that choose, and keep its outputs for the others to be compared with."""
-    if trials.splits.selection is None or trials.metric is None:
+    if trials.splits.selection is None or trials.request.metric is None:
         return
     step = evaluation_step(trials, trials.model.file, trials.splits.selection, None)
     reply = yield Task(step, trials.progress("evaluate", "evaluating the original", 0.02))
@@ -179,12 +173,12 @@ def evaluation_step(
     trials: Trials, model: Digest, samples: Samples, reference: EvaluationFiles | None
 ) -> EvaluateModel:
     limit = trials.request.goal.max_drop if trials.request.goal else None
-    assert trials.metric is not None, "there is no metric without data"  # noqa: S101
+    assert trials.request.metric is not None, "there is no metric without data"  # noqa: S101
     return EvaluateModel(
         model=model,
         samples=samples,
         preprocessing=trials.request.preprocessing,
-        metric=trials.metric,
+        metric=trials.request.metric,
         workload=trials.request.workload,
         reference=reference,
         confidence=limit.confidence if limit else 0.95,
@@ -276,7 +270,6 @@ def time_models(
         trials.request,
         samples,
         effort,
-        trials.batch_size,
         lambda load: trials.progress(
             phase, f"timing {len(subjects)} models, load {load + 1}", fraction + share * load / effort.most
         ),

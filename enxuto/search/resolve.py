@@ -1,0 +1,69 @@
+"""What was asked, with nothing left open: every default written down as it follows from the model and the data."""
+
+from __future__ import annotations
+
+from enxuto.errors import BadInput
+from enxuto.fit import check_fit
+from enxuto.goal import Goal
+from enxuto.metric import Metric
+from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.signature import DatasetInput, ModelInput
+from enxuto.workload import Workload
+
+
+def resolve_optimize(request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None) -> OptimizeOptions:
+    """Raises BadInput where the data does not fit the model."""
+    fits = _fit(request, model, evaluation) if evaluation else None
+    return request.model_copy(
+        update={
+            "goal": request.goal or (None if request.recipe else Goal()),
+            "metric": fits,
+            "workload": _as_the_model_takes_it(request.workload, model),
+        }
+    )
+
+
+def resolve_compare(
+    request: CompareOptions, model: ModelInput, against: ModelInput, evaluation: DatasetInput | None
+) -> CompareOptions:
+    """Raises BadInput where the models do not fit each other or the data."""
+    _check_alike(model, against)
+    fits = [_fit(request, subject, evaluation) for subject in (against, model)] if evaluation else [None]
+    workload = _as_the_model_takes_it(_as_the_model_takes_it(request.workload, model), against)
+    return request.model_copy(update={"metric": fits[-1], "workload": workload})
+
+
+def _fit(request: OptimizeOptions | CompareOptions, model: ModelInput, evaluation: DatasetInput) -> Metric:
+    return check_fit(model.inspection, evaluation.inspection, request.preprocessing, request.metric)
+
+
+def _as_the_model_takes_it(workload: Workload, model: ModelInput) -> Workload:
+    """A fixed batch axis is taken as it is."""
+    fixed = model.inspection.batch_size
+    return workload if fixed is None else workload.model_copy(update={"batch_size": fixed})
+
+
+def _check_alike(model: ModelInput, against: ModelInput) -> None:
+    """The same inputs and outputs by name and type: else there is nothing to compare."""
+    for what in ("inputs", "outputs"):
+        new = {spec.name: spec.dtype for spec in getattr(model.inspection, what)}
+        old = {spec.name: spec.dtype for spec in getattr(against.inspection, what)}
+        if new != old:
+            raise BadInput(
+                f"The two models differ in their {what}: '{model.name}' has {_listed(new)}, "
+                f"'{against.name}' has {_listed(old)}.",
+                code="models_differ",
+                hint="Compare models of the same task with inputs and outputs of the same names and types.",
+            )
+    batches = {subject.inspection.batch_size for subject in (model, against)} - {None}
+    if len(batches) > 1:
+        raise BadInput(
+            f"'{model.name}' takes batches of {model.inspection.batch_size} only, '{against.name}' of "
+            f"{against.inspection.batch_size}: there is no batch size at which both run.",
+            code="models_differ",
+            hint="Export one of them with a dynamic batch axis.",
+        )
+
+
+def _listed(specs: dict[str, str]) -> str:
+    return ", ".join(f"{name} ({dtype})" for name, dtype in specs.items()) or "none"
