@@ -12,20 +12,13 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.weights import array_of, in_default_domain, is_constant
 from enxuto.quantization.affine import quantize_weight, weight_scales
 from enxuto.quantization.linear import Linear, linears
+from enxuto.quantization.tables import store_tables
 
 OPERATORS = frozenset({"Gemm", "MatMul"})
 OPSET = 11
 """The first with DynamicQuantizeLinear."""
-_SMALLEST_TABLE = 1024
-"""Elements of an embedding table that is worth the nodes that restore its rows."""
-
-
-def tables(graph: ir.Graph) -> list[ir.Node]:
-    """Gathers of rows from a float32 table that nothing else reads as such."""
-    return [node for node in graph if node.op_type == "Gather" and in_default_domain(node) and _reads_table(node)]
 
 
 def quantize_dynamic(model: ir.Model, *, per_channel: bool, embeddings: bool, weight_limit: int) -> list[str]:
@@ -34,13 +27,11 @@ def quantize_dynamic(model: ir.Model, *, per_channel: bool, embeddings: bool, we
     products = list(linears(model.graph, OPERATORS))
     for linear in products:
         rewriting.product(linear)
-    gathers = tables(model.graph) if embeddings else []
-    for node in gathers:
-        rewriting.table(node)
+    stored = store_tables(model.graph) if embeddings else 0
     ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
-    notes = [f"{len(products)} matrix products compute in integers; activations are quantized at run time."]
-    if gathers:
-        notes.append(f"{len(gathers)} embedding tables are stored in int8, with a scale for each row.")
+    notes = [f"Matrix products that compute in integers, with activations quantized at run time: {len(products)}."]
+    if stored:
+        notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     return notes
 
 
@@ -71,23 +62,6 @@ class _Rewriting:
             new.append(editor.node("Add", [scaled.outputs[0], bias], f"{name}_biased"))
         self._editor.replace(node, new)
 
-    def table(self, node: ir.Node) -> None:
-        """Rows as int8, each with its scale: gather both, then multiply."""
-        stored, rows = node.inputs
-        if stored is None:
-            return
-        table = array_of(stored)
-        scales = weight_scales(table, 0, 127)
-        name = str(node.outputs[0].name)
-        editor = self._editor
-        integers = editor.weight(f"{stored.name}_int8", quantize_weight(table, scales, 0, 127))
-        factors = editor.weight(f"{stored.name}_scale", scales.reshape(-1, *[1] * (table.ndim - 1)))
-        picked = editor.node("Gather", [integers, rows], f"{name}_rows")
-        cast = editor.node("Cast", [picked.outputs[0]], f"{name}_cast", attributes={"to": int(ir.DataType.FLOAT)})
-        factor = editor.node("Gather", [factors, rows], f"{name}_factor")
-        scaled = editor.node("Mul", [cast.outputs[0], factor.outputs[0]], f"{name}_scaled")
-        self._editor.replace(node, [picked, cast, factor, scaled])
-
     def _stored(self, node: ir.Node, weight: np.ndarray) -> tuple[ir.Value, ir.Value, ir.Value]:
         axis = 1 if self._per_channel else None
         scales = weight_scales(weight, axis, self._limit)
@@ -110,18 +84,3 @@ class _Rewriting:
                 self._graph.insert_after(producer, node)
             self._quantized[data] = node
         return self._quantized[data]
-
-
-def _reads_table(node: ir.Node) -> bool:
-    table = node.inputs[0]
-    axis = node.attributes.get("axis")
-    return (
-        table is not None
-        and is_constant(table)
-        and table.dtype == ir.DataType.FLOAT
-        and array_of(table).ndim >= 2
-        and array_of(table).size >= _SMALLEST_TABLE
-        and bool(np.isfinite(array_of(table)).all())
-        and (axis is None or axis.as_int() == 0)
-        and all(use.node.op_type == "Gather" for use in table.uses())
-    )

@@ -18,6 +18,7 @@ from enxuto.quantization.observe import Histogram, MinMax, Observer
 from enxuto.quantization.placement import Placement, place
 from enxuto.quantization.processors import is_arm, weight_limit
 from enxuto.quantization.qdq import Scheme, insert
+from enxuto.quantization.tables import store_tables
 from enxuto.techniques.base import Batches, Context
 
 OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
@@ -33,6 +34,7 @@ class Options:
     """None takes the smallest and the largest value."""
     per_channel: bool
     float_stem: bool
+    embeddings: bool
     exclude: frozenset[str]
     """Names of nodes and operator types that stay in floating point."""
 
@@ -68,6 +70,8 @@ def quantize_static(model: ir.Model, batches: Batches, options: Options, context
     scheme = scheme_for(context.instruction_sets, per_channel=options.per_channel)
     notes = _notes(model.graph, found, placement, scheme, lost)
     insert(model.graph, placement, seen, scheme)
+    if options.embeddings and (stored := store_tables(model.graph)):
+        notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     ir.passes.Sequential(passes.DeduplicateInitializersPass(), passes.RemoveUnusedNodesPass())(model)
     return Quantized(model, notes)
 
@@ -100,12 +104,14 @@ def _notes(
     each = "a scale for each output channel" if scheme.per_channel else "one scale for each weight"
     bits = 8 if scheme.weight_limit > 63 else 7
     notes = [
-        f"{len(placement.linears)} of {len(found)} convolutions and matrix products and {len(placement.followers)} "
-        f"other nodes compute in integers: activations {scheme.activations}, weights int8 ({bits} bits, {each})."
+        f"Convolutions and matrix products that compute in integers: {len(placement.linears)} of {len(found)}; other "
+        f"nodes: {len(placement.followers)}. Activations are {scheme.activations}, weights int8 ({bits} bits, {each})."
     ]
     if lost:
-        notes.append(f"{len(lost)} tensors took values that are not finite: what touches them stays in float32.")
+        notes.append(
+            f"Tensors that took values which are not finite, so that what touches them stays in float32: {len(lost)}."
+        )
     inside = sum(node.op_type in OPERATORS for node in graph.all_nodes()) - sum(n.op_type in OPERATORS for n in graph)
     if inside:
-        notes.append(f"{inside} convolutions and matrix products inside control flow are left alone.")
+        notes.append(f"Convolutions and matrix products inside control flow are left alone: {inside}.")
     return notes

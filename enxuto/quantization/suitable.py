@@ -8,6 +8,9 @@ from enxuto.errors import NotApplicable
 from enxuto.graph.traits import is_quantized, weight_types
 from enxuto.quantization.linear import Linear, linears
 
+_SMALLEST_SHARE = 0.01
+"""Of the weights, below which neither size nor speed would change by what can be measured."""
+
 
 def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Linear]:
     """Nodes of these operators with float32 weights in a normalized model; NotApplicable where there are none."""
@@ -26,4 +29,19 @@ def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Li
             code="nothing_to_quantize",
             hint="Export the model with float32 weights." if types else "",
         )
+    share = sum(one.weight.size for one in found) / max(_float_elements(model), 1)
+    if share < _SMALLEST_SHARE:
+        raise NotApplicable(
+            f"{', '.join(sorted(operators))} hold {share:.2%} of the model's weights: nothing would be gained.",
+            code="too_little_to_quantize",
+            hint="Use a technique that takes convolutions too, such as static_int8.",
+        )
     return found
+
+
+def _float_elements(model: ir.Model) -> int:
+    return sum(
+        value.const_value.size
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and value.dtype == ir.DataType.FLOAT
+    )

@@ -50,10 +50,10 @@ class HalfWeights(Technique):
                 code="weights_out_of_range",
                 hint="Use bfloat16, which has the range of float32.",
             )
-        notes = [f"{len(halved.stored)} weights are stored in {self.dtype} and cast to float32 at load."]
+        notes = [f"Weights stored in {self.dtype} and cast to float32 at load: {len(halved.stored)}."]
         if halved.too_large:
             notes.append(
-                f"{len(halved.too_large)} weights stay in float32, their values are beyond {self.dtype}: "
-                f"{', '.join(halved.too_large[:5])}."
+                f"Weights that stay in float32, since their values are beyond {self.dtype}: {len(halved.too_large)} "
+                f"({', '.join(halved.too_large[:5])})."
             )
         return work.with_model(model, *notes)

@@ -41,6 +41,9 @@ class StaticInt8(Technique):
         description="Leave convolutions that read fewer than four channels in floating point, where integer kernels "
         "gain nothing.",
     )
+    embeddings: bool = Field(
+        True, description="Store tables that rows are gathered from in int8 too, with a scale for each row."
+    )
     exclude: list[NodeName] = Field(
         default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
     )
@@ -61,6 +64,7 @@ class StaticInt8(Technique):
             percentile=self.percentile if self.calibration == "percentile" else None,
             per_channel=self.per_channel,
             float_stem=self.float_stem,
+            embeddings=self.embeddings,
             exclude=frozenset(self.exclude),
         )
         done = quantize_static(work.model, context.calibration, options, context)

@@ -69,12 +69,12 @@ class WeightOnly(Technique):
         )  # fmt: skip
         if done.fused:
             notes.append(
-                f"{done.fused} matrix products read weights of {self.bits} bits as they are (MatMulNBits, a kernel of "
-                "onnxruntime)."
+                f"Matrix products that read weights of {self.bits} bits as they are, by onnxruntime's MatMulNBits: "
+                f"{done.fused}."
             )
         if done.restored:
             notes.append(
-                f"{done.restored} weights are stored in {other_bits} bits and restored to float32 at load: a smaller "
-                "file, no less time or memory."
+                f"Weights stored in {other_bits} bits and restored to float32 at load, which makes the file smaller "
+                f"but saves neither time nor memory: {done.restored}."
             )
         return work.with_model(model, *notes)

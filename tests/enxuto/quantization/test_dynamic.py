@@ -10,6 +10,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 from onnx.parser import parse_model
 
+from enxuto.errors import NotApplicable
 from enxuto.graph.apply import apply_technique
 from enxuto.techniques import Work
 from enxuto.techniques.dynamic_int8 import DynamicInt8
@@ -91,3 +92,10 @@ def test_embeddings_are_stored_in_bytes_on_request(tmp_path: Path) -> None:
 
 def test_convolutions_and_control_flow_are_left_alone(tmp_path: Path) -> None:
     assert operators(quantized(tiny_models.convnet(channels=16), tmp_path))["Conv"] == 2
+
+
+def test_a_model_of_convolutions_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable, match="nothing would be gained") as refusal:
+        quantized(tiny_models.convnet(channels=64, classes=4), tmp_path)
+    assert refusal.value.code == "too_little_to_quantize"
+    assert "static_int8" in refusal.value.hint
