@@ -12,20 +12,17 @@ from sqlalchemy import select
 from app.core.database import make_engine, migrate, sessions
 from app.core.records import Record, TenantRecord
 from app.core.settings import Settings
+from tests.support.database import fresh_database
 
 
 def test_migrations_lead_to_exactly_the_tables_of_the_records(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    migrate(settings)
-    with make_engine(settings).connect() as connection:
+    with fresh_database(tmp_path) as settings, make_engine(settings).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Record.metadata) == []
 
 
 def test_a_new_database_has_the_default_tenant(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    migrate(settings)
-    with sessions(make_engine(settings))() as session:
+    with fresh_database(tmp_path) as settings, sessions(make_engine(settings))() as session:
         tenant = session.scalars(select(TenantRecord)).one()
     assert tenant.id == "default"
     assert tenant.created_at.utcoffset() is not None

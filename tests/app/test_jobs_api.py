@@ -12,10 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.database import utc_now
-from app.core.records import DatasetRecord, JobRecord, ModelRecord
+from app.core.database import make_engine, sessions, utc_now
+from app.core.records import DatasetRecord, JobRecord, ModelRecord, WorkerRecord
+from app.core.results import result_of
+from enxuto.machine import this_machine
+from enxuto.report import CompareReport, OptimizeReport
 from tests.support.inspections import DATASET, MODEL
 from tests.support.live_service import LiveService, live_service
+from tests.support.reports import compare_report, optimize_report
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +193,32 @@ def test_unknown_parameters_are_refused(http: httpx.Client, model: str) -> None:
     for query in ("validate_onyl=true", "validate_only=yes", "validate_only=1"):
         answer = http.post(f"/v1/jobs?{query}", json={"kind": "optimize", "model": model})
         assert answer.json()["code"] == "invalid_parameters"
+
+
+def test_a_target_that_a_worker_measures_on_is_listed_and_taken(service: LiveService, model: str) -> None:
+    machine = this_machine().model_dump(mode="json")
+    engine = make_engine(service.settings)
+    with sessions(engine).begin() as session:
+        for worker, seen_at in (("a", utc_now()), ("b", utc_now()), ("dead", utc_now() - timedelta(minutes=5))):
+            target = "silent" if worker == "dead" else "loud.2"
+            session.merge(WorkerRecord(id=worker, target=target, machine=machine, seen_at=seen_at))
+    engine.dispose()
+    [target] = service.http.get("/v1/targets").json()["items"]
+    assert (target["name"], target["workers"], target["machine"]) == ("loud.2", 2, machine)
+    answer = submit(service.http, model=model, target="loud.2")
+    assert (answer.status_code, answer.json()["target"]) == (202, "loud.2")
+
+
+@pytest.mark.parametrize("report", [optimize_report(), compare_report()], ids=["optimize", "compare"])
+def test_a_job_hands_back_what_its_report_says(
+    service: LiveService, model: str, report: OptimizeReport | CompareReport
+) -> None:
+    job = submit(service.http, model=model).json()["id"]
+    result = result_of(report).model_dump(mode="json", by_alias=True)
+    service.end_job(job, result=result)
+    answer = service.http.get(f"/v1/jobs/{job}").json()["result"]
+    assert answer == result
+    assert (answer["kind"], answer["verdict"], answer["why"]) == (report.kind, report.verdict, report.why)
 
 
 def test_jobs_are_listed_by_state_kind_and_model(service: LiveService) -> None:

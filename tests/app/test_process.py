@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,8 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from app.core.database import make_engine
 from app.core.settings import Settings, get_settings
+from tests.support.database import fresh_database
 from tests.support.live_service import live_service
 
 HEAVY = ("torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "openvino", "numpy", "scipy", "ml_dtypes")
@@ -54,8 +56,8 @@ def test_a_service_without_its_redis_says_which_part_is_gone_and_still_takes_wor
 
 def test_a_service_that_lost_its_database_and_blobs_says_so(tmp_path: Path) -> None:
     with live_service(tmp_path) as service:
-        with sqlite3.connect(service.settings.data_dir / "enxuto.sqlite3") as database:
-            database.execute("DROP TABLE tenants")
+        with make_engine(service.settings).begin() as database:
+            database.execute(text("ALTER TABLE tenants RENAME TO forgotten"))
         shutil.rmtree(service.settings.data_dir / "blobs")
         answer = service.http.get("/readyz")
         assert answer.status_code == 503
@@ -83,11 +85,12 @@ def test_it_stops_cleanly_and_lets_those_who_wait_go(tmp_path: Path) -> None:
 
 
 def test_it_takes_up_its_data_again(tmp_path: Path) -> None:
-    with live_service(tmp_path) as first:
-        model = first.upload("m.onnx", b"kept")
-    with live_service(tmp_path) as second:
-        assert second.http.get(f"/v1/models/{model['id']}").json() == model
-        assert second.http.get(f"/v1/models/{model['id']}/content").content == b"kept"
+    with fresh_database(tmp_path / "data") as kept:
+        with live_service(tmp_path, database_url=kept.database_url) as first:
+            model = first.upload("m.onnx", b"kept")
+        with live_service(tmp_path, database_url=kept.database_url) as second:
+            assert second.http.get(f"/v1/models/{model['id']}").json() == model
+            assert second.http.get(f"/v1/models/{model['id']}/content").content == b"kept"
 
 
 def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from app.core.blobs import Blobs
 from app.core.database import make_engine, sessions, utc_now
 from app.core.records import DatasetRecord, JobRecord, ModelRecord
 from app.core.settings import Settings
+from tests.support.database import fresh_database
 from tests.support.inspections import DATASET, MODEL
 
 
@@ -85,20 +86,39 @@ class LiveService:
 def live_service(folder: Path, *, prefix: list[str] | None = None, **settings: object) -> Iterator[LiveService]:
     """Starts ``python -m app`` and stops it again. Settings are given by their names without the prefix."""
     folder.mkdir(parents=True, exist_ok=True)
+    with (
+        _database(folder / "data", settings.pop("database_url", None)) as where,
+        _process(folder, prefix or [], {**settings, **where}) as (process, url),
+        httpx.Client(base_url=url, timeout=30.0) as http,
+    ):
+        _wait_until_ready(process, http, folder / "log")
+        yield LiveService(url, process, Settings(**where), http, folder / "log")
+
+
+@contextmanager
+def _database(data_dir: Path, url: object) -> Iterator[dict[str, Any]]:
+    """Where the service keeps its data: in a database of its own, unless one is given."""
+    if url is not None:
+        yield {"data_dir": data_dir, "database_url": url}
+        return
+    with fresh_database(data_dir) as settings:
+        yield settings.model_dump(include={"data_dir", "database_url"}, exclude_none=True)
+
+
+@contextmanager
+def _process(
+    folder: Path, prefix: list[str], settings: dict[str, object]
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        given = {"data_dir": folder / "data", "listen_fd": listener.fileno(), **settings}
+        given = {"listen_fd": listener.fileno(), **settings}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENXUTO_")}
         environment |= {f"ENXUTO_{name.upper()}": str(value) for name, value in given.items()}
-        command = [*(prefix or []), sys.executable, "-m", "app"]
-        log = folder / "log"
-        with log.open("wb") as output:
+        command = [*prefix, sys.executable, "-m", "app"]
+        with (folder / "log").open("wb") as output:
             process = subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stderr=output)
     try:
-        url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, timeout=30.0) as http:
-            _wait_until_ready(process, http, log)
-            yield LiveService(url, process, Settings(data_dir=folder / "data"), http, log)
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -87,6 +87,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_queue", "jobs", ["state", "lane", "priority", "id"])
     op.create_index("ix_jobs_tenant_id", "jobs", ["tenant", "id"])
+    op.create_index("ix_jobs_tenant_lane_started_at", "jobs", ["tenant", "lane", "started_at"])
 
     op.create_table(
         "models",
