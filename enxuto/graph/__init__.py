@@ -1,0 +1,1 @@
+"""Reads, writes and edits model graphs, and proves what came out."""
