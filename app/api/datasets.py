@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.answers import answer
+from app.api.bodies import RenameBodyDep
 from app.api.content import content
 from app.api.declare import file_answer, file_body, headers, problems, schema_body, unchanged
 from app.api.deps import (
@@ -14,7 +15,6 @@ from app.api.deps import (
     DatasetDep,
     Filter,
     PartsDep,
-    RenameBodyDep,
     SeenDatasetDep,
     SessionDep,
     WaitDep,

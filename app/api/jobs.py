@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.answers import answer
+from app.api.bodies import JobBodyDep
 from app.api.content import content
 from app.api.declare import file_answer, headers, problems, schema_body, unchanged
 from app.api.deps import (
     CallerDep,
     Filter,
     Flag,
-    JobBodyDep,
     JobDep,
     PartsDep,
     SessionDep,

@@ -1,0 +1,71 @@
+"""JSON bodies, validated as JSON: strictly, up to a size, with a pointer to each fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import TypeAdapter, ValidationError
+
+from app.api.deps import PartsDep
+from app.api.problem import faults_of
+from app.api.schemas import CompareBody, JobBodyAdapter, OptimizeBody, RenameBody
+from app.core.errors import BadRequest, TooLarge, Unprocessable, UnsupportedMedia
+
+T = TypeVar("T")
+
+
+def json_body(adapter: TypeAdapter[T]) -> Callable[..., Awaitable[T]]:
+    """The body as JSON, validated as JSON: strictly, with a pointer to each fault."""
+
+    async def read(request: Request, parts: PartsDep) -> T:
+        _check_is_json(request.headers.get("content-type", ""))
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > parts.settings.max_body_bytes:
+                raise _body_too_large(parts.settings.max_body_bytes)
+        try:
+            return adapter.validate_json(bytes(body))
+        except ValidationError as error:
+            raise _invalid_body(error, bytes(body)) from error
+
+    return read
+
+
+def _check_is_json(content_type: str) -> None:
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMedia(
+            f"The body comes as '{content_type}'." if content_type else "The body comes without a content type.",
+            code="unsupported_media_type",
+            hint="Send JSON, with Content-Type: application/json.",
+            headers={"Accept-Post": "application/json"},
+        )
+
+
+def _body_too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"A JSON body may have {limit} bytes at most.",
+        code="body_too_large",
+        hint="Models and datasets are uploaded on their own and named by id.",
+        headers={"Connection": "close"},
+    )
+
+
+def _invalid_body(error: ValidationError, body: bytes) -> BadRequest | Unprocessable:
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    if errors[0]["type"] == "json_invalid":
+        return BadRequest(errors[0]["msg"], code="json_malformed", hint="Check the body with a JSON parser.")
+    faults = faults_of(errors, json.loads(body))
+    return Unprocessable(
+        " ".join(f"{fault.pointer or '/'}: {fault.detail}." for fault in faults[:5]),
+        code="invalid_body",
+        hint="See `errors` for each place, and /docs for what may stand there.",
+        errors=faults,
+    )
+
+
+JobBodyDep = Annotated[OptimizeBody | CompareBody, Depends(json_body(JobBodyAdapter))]
+RenameBodyDep = Annotated[RenameBody, Depends(json_body(TypeAdapter(RenameBody)))]
