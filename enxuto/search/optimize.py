@@ -59,18 +59,22 @@ def optimize(
         BadInput: the data does not fit the model, or is too little.
         PlanFailed: the original does not run, or the recipe cannot be applied.
     """
-    trials = _prepare(request, model, evaluation, calibration)
+    trials = _prepare(request, model, evaluation, calibration, machine)
     meter, stopped = Meter(), None
     try:
         ending, stopped = yield from metered(_search(trials), meter)
     except Stopped as stop:
         stopped = stop.reason
         ending = _interrupted_ending(trials, stop.reason)
-    return _report(trials, ending, stopped, evaluation, calibration, machine, meter.spent_s)
+    return _report(trials, ending, stopped, evaluation, calibration, meter.spent_s)
 
 
 def _prepare(
-    request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
+    request: OptimizeOptions,
+    model: ModelInput,
+    evaluation: DatasetInput | None,
+    calibration: DatasetInput | None,
+    machine: Machine,
 ) -> Trials:
     if calibration:
         check_fit(model.inspection, calibration.inspection, request.preprocessing, Agreement())
@@ -79,6 +83,7 @@ def _prepare(
         request=resolve_optimize(request, model, evaluation),
         model=model,
         splits=split_samples(evaluation, calibration, request.seed),
+        machine=machine,
         original=Baseline(model=reference, selection=Measurements()),
     )
 
@@ -217,7 +222,6 @@ def _report(
     stopped: Reason,
     evaluation: DatasetInput | None,
     calibration: DatasetInput | None,
-    machine: Machine,
     spent_s: float,
 ) -> OptimizeReport:
     candidate, decision = ending.candidate, ending.decision
@@ -231,7 +235,7 @@ def _report(
         metric_name=trials.request.metric.title if trials.request.metric else "not measured: there was no data",
         preprocessing=trials.request.preprocessing,
         workload=trials.request.workload,
-        machine=machine,
+        machine=trials.machine,
         noise=trials.noise,
         margin=MARGIN,
         replay=Replay(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from enxuto.errors import Finding
 from enxuto.goal import MaxDrop
+from enxuto.machine import Machine
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef
 from enxuto.request import OptimizeOptions
@@ -41,6 +42,7 @@ class Trials:
     request: OptimizeOptions
     model: ModelInput
     splits: SampleSplits
+    machine: Machine
     original: Baseline
     candidates: list[Candidate] = field(default_factory=list)
     noise: list[HostNoise] = field(default_factory=list)
@@ -127,6 +129,8 @@ def _try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Ta
         calibration=trials.splits.calibration,
         preprocessing=trials.request.preprocessing,
         seed=trials.request.seed,
+        instruction_sets=trials.machine.instruction_sets,
+        workload=trials.request.workload,
     )
     reply = yield Task(apply, trials.progress("apply", f"applying {name}", fraction))
     spent = reply.outcome.elapsed_s
