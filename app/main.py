@@ -16,7 +16,7 @@ from app.api import catalog, datasets, explain, health, jobs, models
 from app.api.declare import EVERYWHERE, problems
 from app.api.deps import current_caller, refuse_unknown_parameters
 from app.api.document import allowed_methods, describe, query_parameters
-from app.api.middleware import Calls, Guard
+from app.api.middleware import Calls, Guard, Heads
 from app.api.problem import answer_with_problem
 from app.core.parts import open_parts
 from app.core.settings import Settings, get_settings
@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     describe(app)
     for error in (RequestValidationError, HTTPException):
         app.add_exception_handler(error, answer_with_problem)
+    app.add_middleware(Heads)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Calls)
     _add_routes(app)

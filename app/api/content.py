@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.answers import is_known
+from app.api.middleware import HEAD_ONLY
 from app.core.blobs import CHUNK_BYTES, Blobs
 from app.core.errors import Broken, RangeNotSatisfiable
 from enxuto.schema import Digest
@@ -42,6 +43,8 @@ def content(
     every["Content-Length"] = str(stop - start)
     if asked:
         every["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    if HEAD_ONLY in request.scope:
+        stop = start
     return StreamingResponse(_read(path, start, stop), 206 if asked else 200, every, media_type)
 
 

@@ -26,6 +26,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT = re.compile(r":\d*$")
 _LINGER_S = 2.0
 _LINGER_BYTES = 64 << 20
+HEAD_ONLY = "enxuto.head_only"
+"""In the scope of a call that wants no body."""
 _QUIET = {"/livez", "/readyz"}
 
 
@@ -54,6 +56,18 @@ class Calls:
             await call.refuse(answer_for(error, call.id))
         if scope["path"] not in _QUIET:
             log.info("call", method=scope["method"], path=scope["path"], status=call.status, elapsed_ms=call.elapsed_ms)
+
+
+class Heads:
+    """Answers HEAD as GET would be answered; the server keeps the body back, and what streams one need not begin."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", HEAD_ONLY: True}
+        await self._app(scope, receive, send)
 
 
 class _Call:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from enxuto.fit import check_fit
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,13 +16,13 @@ from app.core.inputs import dataset_input, model_input
 from app.core.records import DatasetRecord, JobRecord, ModelRecord, TenantRecord, WorkerRecord
 from app.core.settings import Settings
 from enxuto.errors import Finding
-from enxuto.goal import Goal
 from enxuto.machine import this_machine
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.compare import compare
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import Plan
+from enxuto.search.resolve import resolve_compare, resolve_optimize
 from enxuto.search.splits import split_samples
 from enxuto.search.timing import CONFIRMING, SCREENING, Effort
 from enxuto.signature import DatasetInput, ModelInput
@@ -112,19 +111,18 @@ def _validate_optimize(finder: _Finder, body: OptimizeBody) -> ValidatedJob:
     model = finder.model(body.model, "/model")
     evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
     calibration = finder.dataset(body.data.calibration, "/data/calibration")
-    goal = body.goal or (None if body.recipe else Goal())
-    resolved = _with_metric(body.model_copy(update={"goal": goal}), [model], evaluation)
-    options = _options(OptimizeOptions, resolved)
+    options = resolve_optimize(_options(OptimizeOptions, body), model, evaluation)
     _check_plan(optimize(options, model, evaluation, calibration, this_machine()))
+    resolved = _with_options(body, options)
     return ValidatedJob(request=resolved, estimate=_optimize_estimate(resolved, model, evaluation, calibration))
 
 
 def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
     model, against = finder.model(body.model, "/model"), finder.model(body.against, "/against")
     evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
-    resolved = _with_metric(body, [against, model], evaluation)
-    options = _options(CompareOptions, resolved)
+    options = resolve_compare(_options(CompareOptions, body), model, against, evaluation)
     _check_plan(compare(options, model, against, evaluation, this_machine()))
+    resolved = _with_options(body, options)
     samples = evaluation.inspection.count if evaluation else 0
     timing_s = _timing_s(CONFIRMING, subjects=2)
     return ValidatedJob(
@@ -139,11 +137,8 @@ def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
     )
 
 
-def _with_metric(body: B, models: list[ModelInput], evaluation: DatasetInput | None) -> B:
-    if evaluation is None:
-        return body.model_copy(update={"metric": None})
-    fits = [check_fit(model.inspection, evaluation.inspection, body.preprocessing, body.metric) for model in models]
-    return body.model_copy(update={"metric": fits[-1]})
+def _with_options(body: B, options: OptimizeOptions | CompareOptions) -> B:
+    return body.model_copy(update={name: getattr(options, name) for name in type(options).model_fields})
 
 
 def _options(kind: type[Options], body: OptimizeBody | CompareBody) -> Options:

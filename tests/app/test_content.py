@@ -93,3 +93,13 @@ def test_bytes_that_the_store_has_lost_are_a_fault_of_the_service(service: LiveS
     service.blobs().delete(model["sha256"])
     answer = service.http.get(f"/v1/models/{model['id']}/content")
     assert (answer.status_code, answer.json()["code"]) == (500, "content_missing")
+
+
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=10-19"}])
+def test_head_says_what_get_would_and_sends_nothing(http: httpx.Client, place: str, asked: dict[str, str]) -> None:
+    whole, head = http.get(place, headers=asked), http.head(place, headers=asked)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    volatile = {"date", "x-request-id"}
+    assert {k: v for k, v in head.headers.items() if k not in volatile} == {
+        k: v for k, v in whole.headers.items() if k not in volatile
+    }

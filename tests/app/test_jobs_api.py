@@ -61,6 +61,13 @@ def test_what_comes_back_resolved_can_be_sent_again(service: LiveService, model:
     assert (again.status_code, again.json()["request"]) == (202, first["request"])
 
 
+def test_a_fixed_batch_axis_is_taken_as_it_is(service: LiveService, dataset: str) -> None:
+    fixed = service.ready_model(batch_size=4)
+    body = {"kind": "optimize", "model": fixed, "data": {"evaluation": dataset}, "workload": {"batch_size": 1}}
+    validated = service.http.post("/v1/jobs", params={"validate_only": "true"}, json=body).json()
+    assert validated["request"]["workload"]["batch_size"] == 4
+
+
 def test_a_recipe_takes_the_place_of_a_goal(service: LiveService, model: str) -> None:
     job = submit(service.http, model=model, recipe=[{"kind": "dynamic_int8"}]).json()
     assert job["request"]["goal"] is None
