@@ -7,10 +7,12 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.database import fresh_database
 from tests.support.processes import is_alive, wait_for
 from tests.support.service import Service, running_service
 from tests.support.tiny_models import convnet
@@ -18,9 +20,18 @@ from tests.support.tiny_models import convnet
 RECIPE = [{"kind": "dynamic_int8"}]
 
 
+@contextmanager
+def hasty_service(folder: Path, workers: int = 1) -> Iterator[Service]:
+    with (
+        fresh_database(folder / "data") as settings,
+        running_service(folder, workers=workers, lease_s=2, sweep_s=0.5, database_url=settings.database) as service,
+    ):
+        yield service
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    with running_service(tmp_path, lease_s=2, sweep_s=0.5) as service:
+    with hasty_service(tmp_path) as service:
         yield service
 
 
@@ -120,7 +131,7 @@ def test_a_cancelled_search_ends_soon_with_the_best_so_far(service: Service) -> 
 
 
 def test_a_worker_that_wakes_after_its_lease_ran_out_changes_nothing(tmp_path: Path) -> None:
-    with running_service(tmp_path, workers=2, lease_s=2, sweep_s=0.5) as service:
+    with hasty_service(tmp_path, workers=2) as service:
         job = start_job(service)
         asleep = int((service.record(job).worker or "").rpartition(":")[2])
         os.kill(asleep, signal.SIGSTOP)

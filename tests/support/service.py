@@ -35,9 +35,10 @@ class Service:
         self.log = folder / "log"
         self.http = httpx.Client(timeout=30.0)
         self._workers = workers
+        database = str(settings["database_url"]) if "database_url" in settings else None
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENXUTO_")}
         self._environment = environment | {f"ENXUTO_{name.upper()}": str(value) for name, value in settings.items()}
-        self._engine = make_engine(Settings(data_dir=self.data_dir))
+        self._engine = make_engine(Settings(data_dir=self.data_dir, database_url=database))
         self._sessions = sessions(self._engine)
 
     def start(self) -> None:
