@@ -9,7 +9,7 @@ SOURCES := enxuto app workers tests bench examples scripts
 
 # Test processes: one a core, at most eight.
 TEST_PROCESSES ?= logical
-PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 8 --dist loadfile
+PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
@@ -68,7 +68,7 @@ lock: install  ## Resolve the newest packages that fit into constraints.txt (the
 	rm -rf build/lock
 	$(BIN)/python -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check --upgrade 'setuptools>=80' '.[dev,browser]'
-	{ head -n 1 constraints.txt; build/lock/bin/pip freeze --all --exclude enxuto --exclude pip | sort -f; } > build/constraints.txt
+	{ head -n 1 constraints.txt; build/lock/bin/pip freeze --all --exclude enxuto --exclude pip | LC_ALL=C sort -f; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
 .PHONY: demo
