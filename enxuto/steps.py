@@ -60,7 +60,7 @@ class ApplyRecipe(Value):
     preprocessing: Preprocessing
     seed: int
     instruction_sets: list[str] | None = None
-    """Of the processor that the model is meant for, which decides what integers look like; null means this machine's."""
+    """Of the processor that the model is meant for, which decides what integers look like; null: this machine's."""
     workload: Workload = Field(default_factory=Workload)
     """How the model will be run: what is tried while techniques are applied is tried that way."""
 
