@@ -5,6 +5,7 @@
     │   └── NotApplicable  a technique cannot do its work on this model
     ├── OutOfCapacity      the machine ran out: memory, disk, time
     ├── StepCrashed        a step's process died or misbehaved
+    ├── Reported           a finding that was made elsewhere
     └── Interrupted        told to stop; nothing is wrong
 
 Each carries a stable ``code``, a ``detail`` that says what was wrong and where, and a ``hint`` that says what to do.
@@ -82,6 +83,18 @@ class StepCrashed(EnxutoError):
     """A step's process died, or left something that does not validate."""
 
     default_code = "step_crashed"
+
+
+class Reported(EnxutoError):
+    """A finding that was made elsewhere, such as in a step's process, raised here."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.detail, code=finding.code, hint=finding.hint)
+        self._finding = finding
+
+    @property
+    def finding(self) -> Finding:
+        return self._finding
 
 
 class Interrupted(EnxutoError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from enxuto.errors import EnxutoError, Finding, StepCrashed
+from enxuto.errors import Finding, Reported, StepCrashed
 from enxuto.execution.explain import HOSTILE_OR_DEFECT, death, plain
 from enxuto.execution.leavings import read_document
 from enxuto.execution.limits import Limits
@@ -26,7 +26,7 @@ def read_answer(kind: str, folder: Path, return_code: int, words: str, limits: L
     """What the child left; raises what it left instead, or what became of it."""
     if return_code == 1 and (document := read_document(folder / FINDING)) is not None:
         _log.info("step %s failed: %s", kind, plain(words))
-        raise _Told(_finding(document))
+        raise Reported(_finding(document))
     if return_code != 0 or (document := read_document(folder / RESULT)) is None:
         _log.warning("step %s died with %s: %s", kind, return_code, plain(words))
         raise death(return_code, words, limits)
@@ -38,18 +38,6 @@ def read_answer(kind: str, folder: Path, return_code: int, words: str, limits: L
             code="step_result_invalid",
             hint=HOSTILE_OR_DEFECT,
         ) from error
-
-
-class _Told(EnxutoError):
-    """A finding that the child left."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.detail, code=finding.code, hint=finding.hint)
-        self._finding = finding
-
-    @property
-    def finding(self) -> Finding:
-        return self._finding
 
 
 def _finding(document: bytes) -> Finding:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from enxuto.errors import EnxutoError, Finding
+from enxuto.errors import Reported
 from enxuto.schema import Value
 from enxuto.steps import Done, Outcome, Step
 
@@ -47,16 +47,8 @@ class Reply:
 Plan = Generator[Task, Reply, T]
 
 
-class PlanFailed(EnxutoError):
+class PlanFailed(Reported):
     """The job as a whole cannot go on; the finding says why."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.detail, code=finding.code, hint=finding.hint)
-        self._finding = finding
-
-    @property
-    def finding(self) -> Finding:
-        return self._finding
 
 
 StopReason = Literal["deadline", "cancelled"]
