@@ -144,11 +144,12 @@ def test_a_few_bytes_that_ask_for_32_gib_end_as_a_lack_of_memory(bench: Bench) -
 
 def test_told_to_stop_a_step_ends_within_a_second_and_leaves_nothing(bench: Bench) -> None:
     step, asked = endless(bench.model()), time.monotonic() + 1.5
+    before = set(children_of(os.getpid()))  # services that other tests keep
     with pytest.raises(Interrupted):
         bench.runner()(step, stop=lambda: time.monotonic() > asked)
     assert time.monotonic() - asked < 1
     assert list(bench.scratch.iterdir()) == []
-    assert children_of(os.getpid()) == []
+    assert set(children_of(os.getpid())) <= before
 
 
 def test_a_step_that_takes_too_long_is_a_row_with_its_reason(bench: Bench) -> None:
