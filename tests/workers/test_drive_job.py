@@ -113,7 +113,7 @@ def test_a_recipe_leaves_a_model_with_its_lineage_a_report_and_a_page(parts: Par
     model = uploaded_model(parts)
     dataset = uploaded_dataset(parts, tiny_data.images(tmp_path / "data.npz").read_bytes())
     inspected(parts, model), inspected(parts, dataset)
-    job = drive(parts, optimize(parts, model, data={"evaluation": dataset}, deadline_s=30.0))
+    job = drive(parts, optimize(parts, model, data={"evaluation": dataset}))
     assert job.state == "succeeded", job.error
     assert job.report and job.report_html and job.result  # noqa: PT018
     report = ReportAdapter.validate_json(parts.blobs.path(job.report).read_bytes())
