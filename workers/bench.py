@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from app.core.parts import Parts
 from app.core.settings import Settings
 from enxuto.execution.drive import Control, drive
 from enxuto.execution.limits import Limits
+from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
 from enxuto.machine import this_machine
 from enxuto.schema import Digest
@@ -81,15 +80,8 @@ def step_runner(parts: Parts) -> StepRunner:
         time_s=settings.step_time_s,
         scratch_bytes=settings.step_disk_mb * 10**6,
     )
-    return StepRunner(parts.blobs, scratch=scratch, limits=limits, measuring_lock=measuring_lock())
+    return StepRunner(parts.blobs, scratch=scratch, limits=limits, measuring_lock=host_lock())
 
 
 def scratch_folder(settings: Settings) -> Path:
     return settings.data_dir.absolute() / "scratch"
-
-
-def measuring_lock() -> Path:
-    """One file a host and user, whatever the number of services: only one step measures at a time."""
-    folder = Path(tempfile.gettempdir()) / f"enxuto-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / "measuring.lock"
