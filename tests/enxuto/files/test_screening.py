@@ -39,7 +39,7 @@ def zip_of(path: Path, *members: str) -> Path:
         (b"\x1c\x00\x00\x00ORTM" + bytes(64), "unsupported_format", ".ort"),
         (b"\x93NUMPY\x01\x00" + bytes(64), "unsupported_format", "dataset"),
         (b"GGUF\x03\x00\x00\x00" + bytes(64), "unsupported_format", "GGUF"),
-        (gzip.compress(b"\x08\x08"), "archive_refused", "Unpack"),
+        (gzip.compress(b"\x08\x08", mtime=0), "archive_refused", "Unpack"),
         (bytes(range(256)) * 4, "not_a_model", "no ONNX model"),
     ],
 )
