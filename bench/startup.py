@@ -15,7 +15,7 @@ import time
 
 PROCESSES = {
     "bare interpreter": "pass",
-    "enxuto --help": "import enxuto.cli",
+    "command line (enxuto.cli)": "import enxuto.cli",
     "API (app.main)": "import app.main; app.main.create_app()",
     "worker (workers.main)": "import workers.main",
     "sweep (workers.sweep)": "import workers.sweep",
