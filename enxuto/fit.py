@@ -155,7 +155,8 @@ def _metric_problems(
     elif not _axes_fit(output.shape, list(labels.shape), dict(sizes), batch_first=True):
         yield (
             f"output '{output.name}' has the shape {_written(output.shape)}, and its labels have "
-            f"{_written(['N', *labels.shape[1:]])}; {metric.kind} wants them alike"
+            f"{_written(['N', *labels.shape[1:]])}; {metric.kind} wants them alike; "
+            "the metric 'agreement' needs no labels"
         )
 
 
