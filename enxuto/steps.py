@@ -222,6 +222,11 @@ class SummarizeLatency(Value):
     """``calls.npz`` of each load; the subjects stand in the same order in all of them."""
 
 
+CALLS_FOR_P95 = 200
+CALLS_FOR_P99 = 1000
+"""Percentiles want at least ten calls beyond them."""
+
+
 class Percentiles(Value):
     """Wall time of one subject's calls, pooled over loads."""
 

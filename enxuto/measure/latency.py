@@ -24,6 +24,8 @@ from enxuto.measure.noise import NoiseWatch
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.schema import Digest
 from enxuto.steps import (
+    CALLS_FOR_P95,
+    CALLS_FOR_P99,
     LatencyLoad,
     LatencySummary,
     MeasureLatency,
@@ -36,9 +38,6 @@ from enxuto.steps import (
 _WARM_UP_S = 2.0
 """At most, for each model: as long as a hundred calls or more of all but the largest."""
 _CALLS_FILE = "calls.npz"
-_CALLS_FOR_P95 = 200
-_CALLS_FOR_P99 = 1000
-"""Percentiles want at least ten calls beyond them."""
 
 
 def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Path) -> LatencyLoad:
@@ -130,8 +129,8 @@ def _percentiles(wall_ns: np.ndarray) -> Percentiles:
     return Percentiles(
         calls=wall_ns.size,
         p50_ms=at(50),
-        p95_ms=at(95) if wall_ns.size >= _CALLS_FOR_P95 else None,
-        p99_ms=at(99) if wall_ns.size >= _CALLS_FOR_P99 else None,
+        p95_ms=at(95) if wall_ns.size >= CALLS_FOR_P95 else None,
+        p99_ms=at(99) if wall_ns.size >= CALLS_FOR_P99 else None,
     )
 
 

@@ -12,7 +12,7 @@ from enxuto.judge.speed import MARGIN, speed_verdict
 from enxuto.machine import Machine
 from enxuto.metric import Agreement
 from enxuto.recipe import Recipe
-from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeReport, Replay
+from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeReport, Replay, Verdict
 from enxuto.request import OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
@@ -34,7 +34,7 @@ from enxuto.search.trial import (
 )
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.signature import DatasetInput, ModelInput
-from enxuto.steps import Evaluation, Failed, Samples, Subject
+from enxuto.steps import Estimate, Evaluation, Failed, Samples, Subject
 
 Reason = StopReason | None
 
@@ -143,12 +143,10 @@ def _measure_memory_of_all(trials: Trials) -> Generator[Task, Reply, None]:
 def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]:
     candidate = best(goal, trials.alive(), count(trials.splits.confirmation))
     if candidate is None:
-        return _Ending(Decision("no_gain", _why_none(trials), winner=False, unproven=False), None)
-    gain = objective_gain(goal, trials.original, candidate, trials.original.selection, candidate.selection)
-    if speed_verdict(gain, MARGIN) in ("no_gain", "regressed"):
+        return _without_gain(trials, _why_none(trials, goal), sure=not trials.alive())
+    if gain := _too_small_a_gain(trials, goal, candidate):
         best_seen = f"{candidate.name}, {gain_in_words(goal, gain)}"
-        why = f"The original stays: no candidate brought a gain; the best was {best_seen}."
-        return _Ending(Decision("no_gain", why, winner=False, unproven=False), None)
+        return _without_gain(trials, f"The original stays: no candidate brought a gain; the best was {best_seen}.")
     confirmed = yield from _confirm(trials, candidate)
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
@@ -156,9 +154,31 @@ def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]
     return _Ending(decide(goal, trials.original, confirmed), confirmed)
 
 
-def _why_none(trials: Trials) -> str:
+def _too_small_a_gain(trials: Trials, goal: Goal, candidate: Candidate) -> Estimate | None:
+    """What a candidate gains where that is not worth confirming; an original that misses a constraint wants any."""
+    original = trials.original
+    if broken_constraints(goal, original.model.size_bytes, original.selection):
+        return None
+    gain = objective_gain(goal, original, candidate, original.selection, candidate.selection)
+    return gain if gain and speed_verdict(gain, MARGIN) in ("no_gain", "regressed") else None
+
+
+def _without_gain(trials: Trials, why: str, *, sure: bool = True) -> _Ending:
+    """That the original stays; a candidate for which there was no time might have gained."""
+    untried = sum(candidate.outcome == "skipped" for candidate in trials.candidates)
+    if untried:
+        why = f"{why} The deadline came before {untried} more could be tried."
+    verdict: Verdict = "no_gain" if sure and not untried else "inconclusive"
+    return _Ending(Decision(verdict, why, winner=False, unproven=False), None)
+
+
+def _why_none(trials: Trials, goal: Goal) -> str:
+    if trials.alive():
+        return f"The original stays: what is to be minimized, {goal.objective}, could be measured on no candidate."
     tried = [candidate for candidate in trials.candidates if candidate.outcome == "infeasible"]
     if not tried:
+        if any(candidate.outcome == "duplicate" for candidate in trials.candidates):
+            return "The original stays: what could be applied to this model left it as it is."
         return "The original stays: no technique could be applied to this model and run."
     nearest = min(tried, key=lambda candidate: candidate.selection.drop.value if candidate.selection.drop else 0.0)
     return f"The original stays: no candidate meets the constraints. The nearest, {nearest.name}, {nearest.reason}."
@@ -208,10 +228,14 @@ def _evaluate_both(
 def _interrupted_ending(trials: Trials, reason: StopReason) -> _Ending:
     """The best by what was seen before the search was stopped; nothing of it is proven."""
     goal = trials.request.goal or Goal()
-    candidate = best(goal, trials.alive(), count(trials.splits.confirmation))
+    if not trials.request.recipe:
+        _reject(trials, goal, surely=False)
+    seen = [candidate for candidate in trials.alive() if candidate.selection.drop or not trials.evaluated]
+    candidate = best(goal, seen, count(trials.splits.confirmation))
     ended = "The deadline came" if reason == "deadline" else "The job was cancelled"
-    if candidate is None:
-        return _Ending(Decision("inconclusive", f"{ended} before any candidate was measured.", False, False), None)
+    if candidate is None or _too_small_a_gain(trials, goal, candidate):
+        why = f"{ended} before a candidate was seen to gain within the constraints."
+        return _Ending(Decision("inconclusive", why, winner=False, unproven=False), None)
     why = f"{ended} before {candidate.name}, the best so far, was confirmed."
     return _Ending(Decision("inconclusive", why, winner=False, unproven=True), candidate)
 

@@ -12,7 +12,9 @@ from enxuto.steps import Samples
 _MOST_FOR_CALIBRATION = 512
 _CALIBRATION_SHARE = 0.15
 _SELECTION_SHARE = 0.2
-_FEWEST = 3
+_FEWEST_JUDGED = 2
+"""One sample carries no interval."""
+_FEWEST = 1 + 2 * _FEWEST_JUDGED
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def split_samples(evaluation: DatasetInput | None, calibration: DatasetInput | N
             hint="Send more samples: several hundred let an accuracy limit of 1 % be proven.",
         )
     calibrating = 0 if own else max(1, min(round(total * _CALIBRATION_SHARE), _MOST_FOR_CALIBRATION))
-    selecting = max(1, round((total - calibrating) * _SELECTION_SHARE))
+    selecting = max(_FEWEST_JUDGED, round((total - calibrating) * _SELECTION_SHARE))
     return SampleSplits(
         calibration=own or _part(evaluation, 0, calibrating, seed),
         selection=_part(evaluation, calibrating, calibrating + selecting, seed),

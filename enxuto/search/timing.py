@@ -12,6 +12,7 @@ from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.steps import (
+    CALLS_FOR_P95,
     Estimate,
     Failed,
     HostNoise,
@@ -89,7 +90,7 @@ def time_side_by_side(
         load = found(reply.outcome, LatencyLoad)
         loads.append(load)
         calls.append(reply.outcome.files[load.calls_file])
-        if len(loads) >= effort.least and (_narrow(loads, effort, request.seed) or _hurried(reply, len(loads))):
+        if len(loads) >= effort.least and (_hurried(reply) or _told_apart(loads, effort, request.seed)):
             break
     reply = yield Task(SummarizeLatency(calls=calls), progress(len(loads) - 1))
     if isinstance(reply.outcome, Failed):
@@ -99,7 +100,11 @@ def time_side_by_side(
     return SideBySide(timed, [load.noise for load in loads])
 
 
-def _narrow(loads: list[LatencyLoad], effort: Effort, seed: int) -> bool:
+def _told_apart(loads: list[LatencyLoad], effort: Effort, seed: int) -> bool:
+    """Whether intervals are narrow, and calls enough for the percentile that a goal may ask for."""
+    for position in range(len(loads[0].timings)):
+        if sum(load.timings[position].calls for load in loads) < CALLS_FOR_P95:
+            return False
     for position in range(1, len(loads[0].timings)):
         estimate = speedup([load.timings[position].ratio for load in loads], seed=seed)
         if estimate.high - estimate.low > 2 * effort.narrow * estimate.value:
@@ -107,9 +112,9 @@ def _narrow(loads: list[LatencyLoad], effort: Effort, seed: int) -> bool:
     return True
 
 
-def _hurried(reply: Reply, loads: int) -> bool:
-    """Whether another load like the last ones might outlast the deadline."""
-    return reply.remaining_s is not None and reply.remaining_s < 3 * reply.outcome.elapsed_s and loads > 0
+def _hurried(reply: Reply) -> bool:
+    """Whether another load like the last one might outlast the deadline."""
+    return reply.remaining_s is not None and reply.remaining_s < 3 * reply.outcome.elapsed_s
 
 
 def _timed(

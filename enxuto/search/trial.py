@@ -46,8 +46,6 @@ class Trials:
     original: Baseline
     candidates: list[Candidate] = field(default_factory=list)
     noise: list[HostNoise] = field(default_factory=list)
-    planned: int = 1
-    """Recipes that will be tried."""
     evaluated: EvaluationFiles | None = None
     """What the original left on the samples that choose."""
     findings: dict[str, Finding] = field(default_factory=dict)
@@ -95,7 +93,6 @@ def _require_something_to_lose(trials: Trials, evaluation: Evaluation) -> None:
 
 def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Reply, bool]:
     """Apply and score each recipe; returns whether the deadline left some untried."""
-    trials.planned = len(recipes)
     remaining: float | None = None
     costs: list[float] = []
     for position, recipe in enumerate(recipes):
@@ -215,17 +212,22 @@ def with_times(measurements: Measurements, timed: Timed) -> Measurements:
 def time_candidates(trials: Trials, candidates: Sequence[Candidate]) -> Generator[Task, Reply, None]:
     """Time candidates side by side with the original, in groups; what brings a group down is found one by one."""
     groups = list(_groups(candidates))
+    share = 0.2 / max(len(groups), 1)
     for position, group in enumerate(groups):
-        fraction = 0.55 + 0.2 * position / len(groups)
-        outcome = yield from _time_group(trials, group, fraction)
-        if isinstance(outcome, SideBySide):
-            continue
-        for candidate in group if len(group) > 1 else ():
-            outcome = yield from _time_group(trials, [candidate], fraction)
-            if isinstance(outcome, Failed):
-                trials.replace(failed(trials, candidate.name, candidate.recipe, outcome.finding))
-        if len(group) == 1 and isinstance(outcome, Failed):
-            trials.replace(failed(trials, group[0].name, group[0].recipe, outcome.finding))
+        fraction = 0.55 + share * position
+        outcome = yield from _time_group(trials, group, fraction, share)
+        if isinstance(outcome, Failed) and len(group) > 1:
+            for candidate in group:
+                outcome = yield from _time_group(trials, [candidate], fraction + share, 0.0)
+                _drop_failed(trials, candidate, outcome)
+        else:
+            _drop_failed(trials, group[0], outcome)
+
+
+def _drop_failed(trials: Trials, candidate: Candidate, outcome: SideBySide | Failed) -> None:
+    """Make a row with its reason of a candidate that was timed alone and failed."""
+    if isinstance(outcome, Failed):
+        trials.replace(failed(trials, candidate.name, candidate.recipe, outcome.finding))
 
 
 def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
@@ -243,11 +245,11 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 def _time_group(
-    trials: Trials, group: Sequence[Candidate], fraction: float
+    trials: Trials, group: Sequence[Candidate], fraction: float, share: float
 ) -> Generator[Task, Reply, SideBySide | Failed]:
     subjects = [Subject(model=trials.model.file)]
     subjects += [Subject(model=candidate.model.sha256) for candidate in group if candidate.model]
-    outcome = yield from time_models(trials, subjects, trials.splits.selection, SCREENING, "measure", fraction, 0.2)
+    outcome = yield from time_models(trials, subjects, trials.splits.selection, SCREENING, "measure", fraction, share)
     if isinstance(outcome, SideBySide):
         original, *others = outcome.timed
         trials.original = trials.original.model_copy(

@@ -26,33 +26,34 @@ def exact(value: float) -> Estimate:
     return Estimate(value=value, low=value, high=value, confidence=1.0)
 
 
-_UNKNOWN = Estimate(value=1.0, low=0.0, high=1e9, confidence=0.95)
-"""Where nothing was measured: any gain is possible."""
-
-
 def objective_gain(
     goal: Goal, original: Baseline, candidate: Candidate, before: Measurements, after: Measurements
-) -> Estimate:
-    """How many times better than the original the objective became."""
+) -> Estimate | None:
+    """How many times better than the original the objective became; None where it could not be measured."""
     match goal.objective:
         case "size":
-            return exact(original.model.size_bytes / candidate.model.size_bytes) if candidate.model else _UNKNOWN
+            return exact(original.model.size_bytes / candidate.model.size_bytes) if candidate.model else None
         case "memory":
             if before.memory_bytes is None or after.memory_bytes is None:
-                return _UNKNOWN
+                return None
             return exact(before.memory_bytes / after.memory_bytes)
         case _:
-            return after.speedup or _UNKNOWN
+            return after.speedup
 
 
 def decide(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
-    """Judge a confirmed candidate under its goal."""
+    """Judge a confirmed candidate under its goal.
+
+    Where the original itself misses a constraint, a candidate that meets all of them is better, whatever else it costs.
+    """
     after = candidate.confirmation or Measurements()
     before = original.confirmation or Measurements()
-    size_bytes = candidate.model.size_bytes if candidate.model else 0
     gain = objective_gain(goal, original, candidate, before, after)
-    progress = speed_verdict(gain, MARGIN)
+    if gain is None:
+        why = f"{candidate.name} could not be confirmed: what is to be minimized, {goal.objective}, was not measured."
+        return Decision("inconclusive", why, winner=False, unproven=True)
     what = f"{candidate.name}: {gain_in_words(goal, gain)}"
+    size_bytes = candidate.model.size_bytes if candidate.model else 0
     if broken := broken_constraints(goal, size_bytes, after, surely=True):
         return Decision(
             "inconclusive",
@@ -61,27 +62,50 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
             winner=False,
             unproven=False,
         )
+    missed = broken_constraints(goal, original.model.size_bytes, before)
+    progress: Verdict = "improved" if missed else speed_verdict(gain, MARGIN)
     if progress in ("no_gain", "regressed"):
         return Decision("no_gain", f"The original stays: the best candidate brought no gain ({what}).", False, False)
     missing = unproven_constraints(goal, after)
     if missing or progress == "inconclusive":
         reasons = missing or [f"the interval of its gain touches the margin of {MARGIN:.0%} that counts as equal"]
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(reasons)}.", False, True)
-    return Decision("improved", f"{what}{_loss_in_words(after)}.", True, False)
+    instead = f"; the original {' and it '.join(missed)}" if missed else ""
+    return Decision("improved", f"{what}{_loss_in_words(after)}{instead}.", True, False)
 
 
 def gain_in_words(goal: Goal, gain: Estimate) -> str:
-    words = {"latency": "as fast", "throughput": "the throughput", "size": "smaller", "memory": "less memory"}
     interval = "" if gain.low == gain.high else f" ({gain.low:.2f}–{gain.high:.2f})"
-    return f"{gain.value:.2f}×{interval} {words[goal.objective]}"
+    match goal.objective:
+        case "latency":
+            return f"{gain.value:.2f}×{interval} as fast"
+        case "throughput":
+            return f"{gain.value:.2f}×{interval} the throughput"
+        case "size":
+            return size_in_words(gain)
+        case "memory":
+            return _times(gain, "less memory", "more memory", "as much memory")
+
+
+def size_in_words(gain: Estimate) -> str:
+    return _times(gain, "smaller", "larger", "as large")
+
+
+def _times(gain: Estimate, less: str, more: str, same: str) -> str:
+    """A gain in what should be small; one below 1 is a loss."""
+    if abs(gain.value - 1) < 0.005:
+        return same
+    return f"{gain.value:.2f}× {less}" if gain.value > 1 else f"{1 / gain.value:.2f}× {more}"
 
 
 def _loss_in_words(after: Measurements) -> str:
     if after.drop is None:
         return "; accuracy was not asked for"
     drop = after.drop
+    change = f"gaining {amount(drop, -drop.value)}" if drop.value < 0 else f"losing {amount(drop, drop.value)}"
+    lost = "losing at most" if drop.value < 0 else "at most"
     return (
-        f", losing {amount(drop, drop.value)} (at most {amount(drop, drop.high)} at {drop.confidence:.0%} confidence, "
+        f", {change} ({lost} {amount(drop, drop.high)} at {drop.confidence:.0%} confidence, "
         f"on {drop.samples:,} samples that did not choose it)"
     )
 
@@ -90,14 +114,14 @@ def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate) -> Decis
     """Judge a recipe that was applied as asked: it is delivered whatever the verdict says of it.
 
     It improved when it got faster or smaller without a loss beyond the usual limit, and regressed when it surely lost
-    more than that, or got slower without getting smaller.
+    more than that, or got slower or larger without any gain.
     """
     after = candidate.confirmation or Measurements()
     size = exact(original.model.size_bytes / candidate.model.size_bytes) if candidate.model else exact(1.0)
     speed = after.speedup
     axes = {speed_verdict(size, MARGIN)} | ({speed_verdict(speed, MARGIN)} if speed else set())
     times = f"{speed.value:.2f}× ({speed.low:.2f}–{speed.high:.2f}) as fast, " if speed else ""
-    what = f"{candidate.name}: {times}{size.value:.2f}× smaller{_loss_in_words(after) if after.drop else ''}"
+    what = f"{candidate.name}: {times}{size_in_words(size)}{_loss_in_words(after) if after.drop else ''}"
     limit = goal.max_drop
     if limit and after.drop and after.drop.low > limit.value:
         return Decision("regressed", f"{what}; that is more than {amount(after.drop, limit.value)}.", True, False)

@@ -96,6 +96,8 @@ class World:
     recipes: dict[str, Facts]
     original: Facts = field(default_factory=Facts)
     step_s: float = 0.5
+    calls: int = 300
+    """Timed calls of each model in a load."""
     luck: float = 0.002
     """Standard deviation of a load's ratio."""
     done: list[Step] = field(default_factory=list)
@@ -193,7 +195,7 @@ class World:
             ratio = self._facts(subject.model).speedup / base * luck
             timings.append(
                 Timing(
-                    block_medians_ms=[1 / ratio], calls=300, p50_ms=1 / ratio, mean_ms=1 / ratio, cpu_ms=1 / ratio,
+                    block_medians_ms=[1 / ratio], calls=self.calls, p50_ms=1 / ratio, mean_ms=1 / ratio, cpu_ms=1 / ratio,
                     ratio=ratio, cpu_ratio=ratio,
                 )
             )  # fmt: skip

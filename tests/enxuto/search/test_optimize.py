@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from enxuto.errors import BadInput
@@ -132,6 +134,56 @@ def test_a_size_limit_excludes_what_is_too_large():
     assert "allowed are 2 MB" in next(c for c in report.candidates if c.name == "static_int8").reason
 
 
+def test_a_candidate_that_meets_a_limit_the_original_misses_wins_without_being_faster():
+    world = World({"weight_only(bits=4)": Facts(speedup=0.95, size_bytes=600_000)})
+    report = search(world, OptimizeOptions(goal=Goal(size_mb=1.0)))
+    assert (report.verdict, report.winner) == ("improved", "weight_only(bits=4)")
+    assert report.why.endswith("the original is 4.00 MB large, allowed are 1 MB.")
+
+
+def test_a_gain_is_put_into_the_words_of_its_objective():
+    facts = Facts(speedup=2.0, size_bytes=1_000_000, memory_bytes=50_000_000, drop=-0.01)
+    said = {
+        words: search(World({"static_int8": facts}), OptimizeOptions(goal=goal)).why
+        for words, goal in {
+            "as fast": Goal(),
+            "the throughput": Goal(maximize="throughput"),
+            "4.00× smaller": Goal(minimize="size"),
+            "2.00× less memory": Goal(minimize="memory"),
+        }.items()
+    }
+    assert all(words in why and "gaining 1.00%" in why for words, why in said.items())
+
+
+@pytest.mark.parametrize(
+    ("facts", "goal", "words"),
+    [
+        (Facts(speedup=0.5), Goal(), "0.50×"),
+        (Facts(size_bytes=5_000_000), Goal(minimize="size"), "1.25× larger"),
+        (Facts(size_bytes=4_000_001), Goal(minimize="size"), "as large"),
+        (Facts(memory_bytes=150_000_000), Goal(minimize="memory"), "1.50× more memory"),
+    ],
+)
+def test_a_loss_is_not_put_into_the_words_of_a_gain(facts: Facts, goal: Goal, words: str):
+    report = search(World({"half_weights": facts}), OptimizeOptions(goal=goal))
+    assert report.verdict == "no_gain"
+    assert words in report.why
+
+
+def test_what_could_not_be_measured_is_no_proof_that_nothing_gains():
+    world = World({"static_int8": Facts(speedup=2.0, fails={"measure_memory": "step_crashed"})})
+    report = search(world, OptimizeOptions(goal=Goal(minimize="memory")))
+    assert report.verdict == "inconclusive"
+    assert "memory, could be measured on no candidate" in report.why
+
+
+def test_calls_are_timed_until_they_carry_the_percentile_that_a_goal_asks_for():
+    world = World({"static_int8": INT8}, calls=30)
+    search(world, OptimizeOptions(goal=Goal(p95_ms=10.0)))
+    confirming = [step for step in world.done if isinstance(step, MeasureLatency) and step.load >= 1000]
+    assert 200 <= 30 * len(confirming) < 230
+
+
 def test_a_copy_of_the_original_is_a_duplicate_and_costs_no_evaluation():
     world = World({"graph_optimization": Facts(same_as_original=True)})
     report = search(world)
@@ -160,9 +212,16 @@ def test_an_original_that_does_not_run_fails_the_job():
     assert failure.value.code == "model_fails_to_run"
 
 
-def test_two_samples_cannot_be_split_in_three():
-    with pytest.raises(BadInput, match="at least 3"):
-        search(World({}), data=a_dataset(2))
+def test_too_few_samples_to_calibrate_to_choose_and_to_prove_are_refused():
+    with pytest.raises(BadInput, match="at least 5"):
+        search(World({}), data=a_dataset(4))
+
+
+def test_every_part_that_judges_has_samples_enough_for_an_interval():
+    for count in range(5, 40):
+        splits = search(World({}), data=a_dataset(count)).splits
+        assert min(splits.selection, splits.confirmation) >= 2
+        assert splits.calibration + splits.selection + splits.confirmation == count
 
 
 def test_a_cancel_ends_with_the_best_so_far():
@@ -177,6 +236,29 @@ def test_a_deadline_skips_what_there_is_no_time_for_and_still_confirms():
     assert report.stopped == "deadline"
     assert "skipped" in [candidate.outcome for candidate in report.candidates]
     assert report.winner == "static_int8"
+
+
+def test_a_deadline_that_left_candidates_untried_proves_nothing_of_them():
+    report = _search_with_a_clock(World({"static_int8": Facts(drop=0.3)}), total_s=100.0, an_evaluation_s=40.0)
+    assert (report.verdict, report.stopped, report.recommended.sha256) == ("inconclusive", "deadline", ORIGINAL)
+    assert "more could be tried" in report.why
+
+
+def test_a_cancel_before_the_timing_names_nothing_that_misses_the_limit_or_was_not_judged():
+    ruined = Facts(size_bytes=500_000, drop=0.3)
+    world = World({"weight_only(bits=4)": ruined, "static_int8": INT8})
+    stop = Control(cancelled=lambda: world.kinds().count("apply_recipe") == 2 and world.kinds()[-1] == "apply_recipe")
+    report = search(world, OptimizeOptions(goal=Goal(minimize="size")), control=stop)
+    assert (report.stopped, report.unproven) == ("cancelled", None)
+
+
+def test_progress_never_goes_back():
+    many = {name: INT8 for name in ("static_int8", "dynamic_int8", "weight_only(bits=4)", "half_weights")}
+    crashing = Facts(fails={"measure_latency": "step_crashed"}, size_bytes=2_000_000_000)
+    seen: list[float] = []
+    world = World(many | {"graph_optimization": crashing, "weight_only": replace(INT8, size_bytes=900_000_000)})
+    search(world, control=Control(progress=lambda progress: seen.append(progress.fraction)))
+    assert seen == sorted(seen)
 
 
 def _search_with_a_clock(world: World, total_s: float, an_evaluation_s: float) -> OptimizeReport:
