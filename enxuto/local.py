@@ -14,6 +14,7 @@ from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
+from enxuto.extra import require_local
 from enxuto.goal import Goal, Thresholds
 from enxuto.machine import this_machine
 from enxuto.metric import Metric
@@ -169,5 +170,6 @@ def _copy_whole(source: Path, target: Path) -> None:
 
 @contextmanager
 def _workbench(progress: OnProgress | None, deadline_s: float | None) -> Iterator[_Workbench]:
+    require_local()
     with tempfile.TemporaryDirectory(prefix="enxuto-") as folder:
         yield _Workbench(Path(folder), Control(progress=progress or (lambda _: None), deadline_s=deadline_s))

@@ -12,6 +12,7 @@ from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from enxuto.execution.examine import Examination, examine_sandbox
@@ -69,8 +70,8 @@ def _print(examination: Examination, runtimes: dict[str, str | None], redis: str
     for heading in ("part", "version or place"):
         found.add_column(heading)
     for name, version in runtimes.items():
-        found.add_row(name, version or "not installed: pip install 'enxuto[local]'")
-    found.add_row("redis-server", redis or "none: install redis-server or set ENXUTO_REDIS_URL")
+        found.add_row(name, escape(version or "not installed: pip install 'enxuto[local]'"))
+    found.add_row("redis-server", escape(redis or "none: install redis-server or set ENXUTO_REDIS_URL"))
     console.print(found)
     console.print("The sandbox is whole." if examination.whole else "The sandbox is [bold]not whole[/bold] here.")
 

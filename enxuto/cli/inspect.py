@@ -37,9 +37,6 @@ def _inspection(model: str, server: str | None, key: str | None) -> ModelInspect
     from enxuto.signature import ModelInspection
 
     if server is None:
-        from enxuto.cli.places import require_local
-
-        require_local()
         from enxuto.local import inspect as inspect_here
 
         return inspect_here(model)

@@ -42,6 +42,7 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     from rich.table import Table
+    from rich.text import Text
 
     from enxuto.cli.output import console, show_json
 
@@ -51,10 +52,10 @@ def list_jobs(
         show_json([job.document for job in found])
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("job", "kind", "state", "done", "made", "what"):
+    for heading in ("job", "kind", "state", "made", "what"):
         table.add_column(heading, no_wrap=heading != "what", overflow="fold")
     for job in found:
-        table.add_row(*_line(job))
+        table.add_row(*(Text(cell) for cell in _line(job)))
     console().print(table if found else "No jobs.")
 
 
@@ -107,8 +108,8 @@ def _client(server: str, key: str | None) -> Client:
 
 
 def _line(job: Job) -> tuple[str, ...]:
-    done = "" if job.ended else f"{job.progress.fraction:.0%}"
-    return job.id, job.kind, job.state, done, f"{job.created_at.astimezone():%Y-%m-%d %H:%M}", _what(job)
+    state = job.state if job.ended else f"{job.state} {job.progress.fraction:.0%}"
+    return job.id, job.kind, state, f"{job.created_at.astimezone():%m-%d %H:%M}", _what(job)
 
 
 def _what(job: Job) -> str:

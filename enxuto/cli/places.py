@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import typer
 
 from enxuto.cli.exits import INTERRUPTED
-from enxuto.errors import OutOfCapacity
 
 if TYPE_CHECKING:
     from enxuto.goal import Goal, Thresholds
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from enxuto.report import CompareReport, OptimizeReport
     from enxuto.search.plan import Progress
     from enxuto.workload import Workload
-
-_NEEDED = ("jinja2", "numpy", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "safetensors", "scipy")
-"""What the extra ``local`` brings."""
 
 
 class Place(Protocol):
@@ -65,7 +60,6 @@ class Place(Protocol):
 @contextmanager
 def place(server: str | None, key: str | None) -> Iterator[Place]:
     if server is None:
-        require_local()
         from enxuto import local
 
         yield local
@@ -78,24 +72,6 @@ def place(server: str | None, key: str | None) -> Iterator[Place]:
         except KeyboardInterrupt as stop:
             typer.echo(f"stopped: {stop}" if stop.args else "stopped", err=True)
             raise typer.Exit(INTERRUPTED) from stop
-
-
-def require_local() -> None:
-    """Raises OutOfCapacity where this machine lacks the packages that measuring takes."""
-    missing = [name for name in _NEEDED if not _installed(name)]
-    if missing:
-        raise OutOfCapacity(
-            f"Doing this here needs packages that are not installed: {', '.join(missing)}.",
-            code="extra_missing",
-            hint="Install them with: pip install 'enxuto[local]'. Or name a server with --server URL.",
-        )
-
-
-def _installed(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def given_file(given: str, server: str | None, prefix: str, parameter: str) -> str:

@@ -181,6 +181,13 @@ def test_jobs_are_listed_shown_and_cancelled() -> None:
         assert enxuto("jobs", "cancel", "job_1", "--server", server.url).out == "job_1 is cancelling.\n"
 
 
+def test_what_a_job_says_is_printed_as_it_is() -> None:
+    error = {"code": "bad_input", "detail": "The shape is [batch, 3][/b].", "hint": "", "class": "user"}
+    with scripted(lambda asked: as_json({"items": [job("failed", error=error)], "next_cursor": None})) as server:
+        listed = enxuto("jobs", "list", "--server", server.url)
+    assert "The shape is [batch, 3][/b]." in listed.out, listed.err
+
+
 def test_a_report_is_fetched_long_after(folder: Path) -> None:
     with scripted(Service(job("succeeded", has_report=True))) as server:
         ran = enxuto("jobs", "report", "job_1", "--server", server.url, "-o", "out")

@@ -68,3 +68,9 @@ def test_a_redis_that_is_named_comes_first(monkeypatch: pytest.MonkeyPatch) -> N
     assert find_redis() == "as ENXUTO_REDIS_URL says"
     monkeypatch.delenv("ENXUTO_REDIS_URL")
     assert find_redis() != "as ENXUTO_REDIS_URL says"
+
+
+def test_what_to_install_is_told_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enxuto.cli.doctor.find_runtimes", lambda: {"onnxruntime": None})
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "pip install 'enxuto[local]'" in CliRunner().invoke(APP, []).stdout

@@ -39,23 +39,36 @@ def test_help_says_what_the_exit_codes_mean() -> None:
     assert "2 the command line cannot be read" in " ".join(ran.stdout.split())
 
 
-def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+WITHOUT_PACKAGES = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ('onnxruntime', 'numpy'):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["from enxuto.cli import main; main(['optimize', '{}'])", "from enxuto.cli import main; main(['inspect', '{}'])"],
+)
+def test_without_the_extra_a_command_says_what_to_install(call: str, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"x")
-    ran = python(
-        "import sys\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name in ('onnxruntime', 'numpy'):\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-        "from enxuto.cli import main\n"
-        f"main(['optimize', {str(tmp_path / 'm.onnx')!r}])"
-    )
+    ran = python(WITHOUT_PACKAGES + call.format(tmp_path / "m.onnx"))
     assert ran.returncode == 3
     assert "packages that are not installed: numpy, onnxruntime" in ran.stderr
     assert "pip install 'enxuto[local]'" in ran.stderr
     assert "--server" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_without_the_extra_the_library_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"x")
+    ran = python(WITHOUT_PACKAGES + f"import enxuto; enxuto.optimize({str(tmp_path / 'm.onnx')!r})")
+    last = ran.stderr.splitlines()[-1]
+    assert last.startswith("enxuto.errors.OutOfCapacity")
+    assert "pip install 'enxuto[local]'" in last
 
 
 def test_a_command_whose_package_is_missing_stays_visible_and_says_so(capfd: pytest.CaptureFixture[str]) -> None:
