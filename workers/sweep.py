@@ -19,10 +19,10 @@ from app.core.database import utc_now
 from app.core.jobs import TERMINAL
 from app.core.leases import Pulse
 from app.core.logs import configure_logging
-from app.core.parts import Parts, open_parts
+from app.core.parts import Parts, parts_or_exit
 from app.core.queue import ring
 from app.core.records import BlobUse, JobRecord, StepRecord, WorkerRecord
-from app.core.settings import get_settings
+from app.core.settings import settings_or_exit
 from enxuto.execution.folder import remove_abandoned
 from workers.bench import scratch_folder
 
@@ -88,12 +88,16 @@ class Sweep:
     def _forget_steps(self) -> None:
         """What a job that ended found is in its report; its steps only serve to resume it."""
         ended = JobRecord.state.in_(TERMINAL) & (JobRecord.finished_at < utc_now() - _STEPS_KEPT)
-        with self._parts.writing.begin() as session:
-            session.execute(
-                delete(StepRecord)
-                .where(StepRecord.job.in_(select(JobRecord.id).where(ended)))
-                .execution_options(synchronize_session=False)
-            )
+        with self._parts.reading() as session:  # the jobs that still have steps are few beside all that there were
+            jobs = iter(session.scalars(select(StepRecord.job).distinct()).all())
+        while batch := list(islice(jobs, _BATCH)):
+            forgotten = select(JobRecord.id).where(JobRecord.id.in_(batch), ended)
+            with self._parts.writing.begin() as session:
+                session.execute(
+                    delete(StepRecord)
+                    .where(StepRecord.job.in_(batch), StepRecord.job.in_(forgotten))
+                    .execution_options(synchronize_session=False)
+                )
 
     def _forget_workers(self) -> None:
         silent = WorkerRecord.seen_at < utc_now() - _WORKERS_KEPT
@@ -113,11 +117,11 @@ class Sweep:
 
 
 def main() -> None:
-    settings = get_settings()
+    settings = settings_or_exit()
     configure_logging(settings.log_level)
     told_to_stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, told_to_stop)
-    sweep = Sweep(open_parts(settings))
+    sweep = Sweep(parts_or_exit(settings))
     pause_s = min(settings.sweep_s, settings.lease_s / 2)
     sweep.round()
     while signal.sigtimedwait(told_to_stop, pause_s) is None:

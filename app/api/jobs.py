@@ -24,7 +24,7 @@ from app.api.pages import Filters, page_of
 from app.api.reports import SANDBOX, page_digest, report_digest
 from app.api.schemas import JobPage, JobResource, JobState, ValidatedJob
 from app.api.submission import submit, validate
-from app.api.views import job_view, look_again
+from app.api.views import job_view, job_views, look_again
 from app.core.cancel import cancel
 from app.core.queue import ring
 from app.core.records import JobRecord
@@ -74,7 +74,7 @@ def list_jobs(
     """The jobs there are, newest first."""
     wanted: Filters = {JobRecord.state: state, JobRecord.kind: kind, JobRecord.subject: model}
     rows, cursor = page_of(session, JobRecord, caller, window, wanted)
-    return answer(request, JobPage(items=[job_view(session, row) for row in rows], next_cursor=cursor))
+    return answer(request, JobPage(items=job_views(session, rows), next_cursor=cursor))
 
 
 @router.get(

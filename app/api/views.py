@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from app.api.schemas import DatasetResource, JobResource, ModelResource
@@ -21,11 +23,20 @@ def dataset_view(record: DatasetRecord) -> DatasetResource:
     return DatasetResource.model_validate(record, from_attributes=True)
 
 
+def job_views(session: Session, records: Sequence[JobRecord]) -> list[JobResource]:
+    positions = jobs.queue_positions(session, records)
+    return [_job_view(record, positions.get(record.id)) for record in records]
+
+
 def job_view(session: Session, record: JobRecord) -> JobResource:
+    (view,) = job_views(session, [record])
+    return view
+
+
+def _job_view(record: JobRecord, queue_position: int | None) -> JobResource:
     columns = {name: getattr(record, name) for name in JobResource.model_fields if hasattr(record, name)}
     progress = {"fraction": record.fraction, "eta_s": _eta_s(record), "message": record.message}
-    position = jobs.queue_position(session, record)
-    derived = {"progress": progress, "queue_position": position, "has_report": record.report is not None}
+    derived = {"progress": progress, "queue_position": queue_position, "has_report": record.report is not None}
     return JobResource.model_validate(columns | derived)
 
 

@@ -15,7 +15,7 @@ ends once and its events say so once. Workers hold jobs by a lease (``app.core.l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, func, insert, select, update
@@ -39,6 +39,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     "cancelled": frozenset(),
 }
 TERMINAL: frozenset[State] = frozenset(state for state, following in TRANSITIONS.items() if not following)
+ACTIVE: frozenset[State] = frozenset(TRANSITIONS) - TERMINAL
 HELD: frozenset[State] = frozenset({"running", "cancelling"})
 """States in which a worker holds the job's lease."""
 
@@ -101,13 +102,14 @@ def request_cancel(session: Session, job: JobRecord) -> None:
     session.refresh(job)
 
 
-def queue_position(session: Session, job: JobRecord) -> int | None:
-    """How many queued jobs of its lane came before, by priority and age, and one; None unless it is queued itself."""
-    if job.state != "queued":
-        return None
-    earlier = (JobRecord.priority < job.priority) | ((JobRecord.priority == job.priority) & (JobRecord.id <= job.id))
-    queued = (JobRecord.state == "queued", JobRecord.lane == job.lane)
-    return session.scalar(select(func.count()).select_from(JobRecord).where(*queued, earlier))
+def queue_positions(session: Session, records: Sequence[JobRecord]) -> dict[str, int]:
+    """How many queued jobs of its lane came before, by priority and age, and one; of those that are queued, by id."""
+    queued = {job.id for job in records if job.state == "queued"}
+    if not queued:
+        return {}
+    place = func.row_number().over(partition_by=JobRecord.lane, order_by=(JobRecord.priority, JobRecord.id))
+    line = select(JobRecord.id, place.label("place")).where(JobRecord.state == "queued").subquery()
+    return dict(session.execute(select(line.c.id, line.c.place).where(line.c.id.in_(queued))).tuples().all())
 
 
 def move(

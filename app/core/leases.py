@@ -71,10 +71,14 @@ def claim(session: Session, *, worker: str, lane: jobs.Lane, targets: Sequence[s
 
 
 def renew(session: Session, lease: Lease, *, spent_s: float, progress: Progress | None = None) -> None:
-    """Show that the holder lives, how much of the deadline is gone, and how far the job is where that changed."""
+    """Show that the holder lives, how much of the deadline is gone, and how far the job is where that changed.
+
+    How far never goes back, though a plan that is taken up again begins at its beginning.
+    """
     seen: dict[str, Any] = {}
     if progress is not None:
-        fraction = min(max(progress.fraction, 0.0), 1.0)
+        reached = min(max(progress.fraction, 0.0), 1.0)
+        fraction = case((JobRecord.fraction < reached, reached), else_=JobRecord.fraction)
         seen = {"phase": progress.phase, "message": progress.message, "fraction": fraction}
     _write(session, lease, spent_s=spent_s, **seen)
 
@@ -177,11 +181,15 @@ def _next_job(lane: str, waits: Sequence[ColumnElement[bool]]) -> ScalarSelect[s
     urgent = JobRecord.priority == select(func.min(JobRecord.priority)).where(*waits).scalar_subquery()
     oldest = select(JobRecord.tenant, func.min(JobRecord.id).label("id")).where(*waits, urgent)
     waiting = oldest.group_by(JobRecord.tenant).subquery()
+    busy = (JobRecord.state.in_(jobs.HELD), JobRecord.lane == lane)  # by state first: a tenant's history may be long
+    counts = select(JobRecord.tenant, func.count().label("jobs")).where(*busy)
+    running = counts.group_by(JobRecord.tenant).subquery()
     other = aliased(JobRecord)
     of_tenant = (other.tenant == waiting.c.tenant, other.lane == lane)
-    running = select(func.count()).where(*of_tenant, other.state.in_(jobs.HELD)).scalar_subquery()
     served = select(func.max(other.started_at)).where(*of_tenant).scalar_subquery()
-    return select(waiting.c.id).order_by(running, served.nulls_first(), waiting.c.id).limit(1).scalar_subquery()
+    turns = select(waiting.c.id).outerjoin(running, running.c.tenant == waiting.c.tenant)
+    order = (func.coalesce(running.c.jobs, 0), served.nulls_first(), waiting.c.id)
+    return turns.order_by(*order).limit(1).scalar_subquery()
 
 
 def _deaths_in_a_row(session: Session, job: str) -> int:

@@ -84,6 +84,7 @@ class ModelRecord(_Upload):
     __table_args__ = (
         Index("ix_models_tenant_id", "tenant", "id"),
         Index("ix_models_tenant_sha256", "tenant", "sha256"),
+        Index("ix_models_tenant_job_id", "tenant", "job", "id"),
     )
 
     job: Mapped[str | None] = mapped_column(String(40))
@@ -111,6 +112,8 @@ class JobRecord(Record):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_tenant_id", "tenant", "id"),
+        Index("ix_jobs_tenant_state_id", "tenant", "state", "id"),
+        Index("ix_jobs_tenant_subject_id", "tenant", "subject", "id"),
         Index("ix_jobs_queue", "state", "lane", "priority", "id"),
         Index("ix_jobs_tenant_lane_started_at", "tenant", "lane", "started_at"),
     )

@@ -84,5 +84,5 @@ def _user(session: Session, record: ModelRecord | DatasetRecord) -> str | None:
     request = JobRecord.request
     paths = [("model",), ("against",), ("data", "evaluation"), ("data", "calibration")]
     named = or_(JobRecord.subject == record.id, *[request[path].as_string() == record.id for path in paths])
-    active = JobRecord.state.not_in(jobs.TERMINAL)
-    return session.scalar(select(JobRecord.id).where(JobRecord.tenant == record.tenant, active, named).limit(1))
+    active = JobRecord.state.in_(jobs.ACTIVE)
+    return session.scalar(select(JobRecord.id).where(active, named).limit(1))

@@ -71,7 +71,7 @@ class Watch:
             for record in (ModelRecord, DatasetRecord):
                 inspecting = select(record.tenant, record.id).where(record.id.in_(ids), record.state == "inspecting")
                 found.update((tenant, id_) for tenant, id_ in session.execute(inspecting))
-            active = JobRecord.state.not_in(jobs.TERMINAL)
+            active = JobRecord.state.in_(jobs.ACTIVE)
             running = select(JobRecord.tenant, JobRecord.id).where(JobRecord.id.in_(ids), active)
             found.update((tenant, id_) for tenant, id_ in session.execute(running))
             return found

@@ -251,6 +251,16 @@ def test_a_heartbeat_shows_progress_and_saves_a_job_from_the_sweep(parts: Parts)
     assert record.spent_s == 3.0
 
 
+def test_progress_does_not_go_back_when_a_job_is_taken_up_again(parts: Parts) -> None:
+    job = submit(parts)
+    for fraction, shown in ((0.6, 0.6), (0.1, 0.6), (0.7, 0.7)):
+        lease = claimed(parts)
+        with parts.writing.begin() as session:
+            leases.renew(session, lease, spent_s=1.0, progress=Progress("measure", "timing", fraction))
+        assert read_job(parts, job).fraction == shown
+        release(parts, lease)
+
+
 def test_a_job_that_kills_its_workers_fails(parts: Parts) -> None:
     job = submit(parts)
     for expected in ("queued", "queued", "failed"):
@@ -351,7 +361,7 @@ def test_the_queue_says_who_comes_first(parts: Parts) -> None:
 
     def position(job: str) -> int | None:
         with parts.reading() as session:
-            return jobs.queue_position(session, session.get_one(JobRecord, job))
+            return jobs.queue_positions(session, [session.get_one(JobRecord, job)]).get(job)
 
     assert [position(job) for job in (urgent, first, second)] == [1, 2, 3]
     claimed(parts)

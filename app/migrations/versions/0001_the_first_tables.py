@@ -87,6 +87,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_queue", "jobs", ["state", "lane", "priority", "id"])
     op.create_index("ix_jobs_tenant_id", "jobs", ["tenant", "id"])
+    op.create_index("ix_jobs_tenant_state_id", "jobs", ["tenant", "state", "id"])
+    op.create_index("ix_jobs_tenant_subject_id", "jobs", ["tenant", "subject", "id"])
     op.create_index("ix_jobs_tenant_lane_started_at", "jobs", ["tenant", "lane", "started_at"])
 
     op.create_table(
@@ -106,6 +108,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name="fk_models_tenant"),
         sa.PrimaryKeyConstraint("id", name="pk_models"),
     )
+    op.create_index("ix_models_tenant_job_id", "models", ["tenant", "job", "id"])
     op.create_index("ix_models_tenant_id", "models", ["tenant", "id"])
     op.create_index("ix_models_tenant_sha256", "models", ["tenant", "sha256"])
 
