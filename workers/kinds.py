@@ -123,6 +123,7 @@ def _lineage(lease: Lease, candidate: Candidate) -> Document:
 def _reported(bench: Bench, report: OptimizeReport | CompareReport, outputs: Sequence[Output]) -> Ending:
     document = report.model_dump_json(by_alias=True)
     digest = bench.parts.blobs.add_bytes(document.encode())
+    bench.keep({digest})
     cancelled = isinstance(report, OptimizeReport) and report.stopped == "cancelled"
     return Ending(
         "cancelled" if cancelled else "succeeded",

@@ -97,7 +97,8 @@ class Blobs:
         target.parent.mkdir(exist_ok=True)
         with self._lock(fcntl.LOCK_SH):
             path.replace(target)
-        _sync_folder(target.parent)
+        for folder in (target.parent, self.folder):  # the entry of the file, and that of a folder that may be new
+            _sync_folder(folder)
 
     def unused_for(self, age_s: float) -> Iterator[Digest]:
         """Blobs that were last put in place longer ago than this."""

@@ -21,6 +21,7 @@ from tests.support import tiny_data
 from tests.support.jobs import add_model, add_tenant, event_kinds, read_job, submit
 from tests.support.tiny_models import convnet, mlp
 from workers import drive_job as driving
+from workers import kinds
 from workers.bench import Bench
 
 MODEL = convnet().SerializeToString()
@@ -129,6 +130,21 @@ def test_a_recipe_leaves_a_model_with_its_lineage_a_report_and_a_page(parts: Par
     assert made.id in {candidate["model"] for candidate in job.result["candidates"]}
     assert parts.blobs.path(made.sha256).stat().st_size == made.size_bytes
     assert {job.report, job.report_html} <= kept
+
+
+def test_a_report_is_in_use_before_its_page_is_rendered(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = uploaded_model(parts)
+    inspected(parts, model)
+    used: dict[str, set[str]] = {}
+
+    def look(bench: Bench, report: str) -> None:
+        with parts.reading() as session:
+            owners = session.scalars(select(BlobUse.owner).where(BlobUse.sha256 == report))
+            used[report] = set(owners)
+
+    monkeypatch.setattr(kinds, "_page", look)
+    job = drive(parts, optimize(parts, model))
+    assert used == {job.report: {job.id}}
 
 
 def test_data_that_does_not_fit_is_the_users_to_mend(parts: Parts, tmp_path: Path) -> None:
