@@ -70,12 +70,11 @@ def optimize(
         deadline_s=deadline_s,
         seed=seed,
     )
-    with _workbench(progress, deadline_s) as bench:
-        report = bench.drive(
-            optimize_plan(
-                request, bench.model(model), bench.dataset(dataset), bench.dataset(calibration), this_machine()
-            )
+    with _workbench(progress) as bench:
+        plan = optimize_plan(
+            request, bench.model(model), bench.dataset(dataset), bench.dataset(calibration), this_machine()
         )
+        report = bench.drive(plan, deadline_s)
         if out is not None:
             bench.deliver(report, Path(out), optimized=report.recommended.sha256)
         return report
@@ -102,7 +101,7 @@ def compare(
         workload=workload or Workload(),
         seed=seed,
     )
-    with _workbench(progress, None) as bench:
+    with _workbench(progress) as bench:
         report = bench.drive(
             compare_plan(request, bench.model(model), bench.model(against), bench.dataset(dataset), this_machine())
         )
@@ -113,27 +112,24 @@ def compare(
 
 def inspect(model: str | Path) -> ModelInspection:
     """What a model file says of itself, read inside the sandbox."""
-    with _workbench(None, None) as bench:
+    with _workbench(None) as bench:
         return bench.model(model).inspection
 
 
 class _Workbench:
     """One verb's files and processes."""
 
-    def __init__(self, folder: Path, control: Control) -> None:
+    def __init__(self, folder: Path, progress: OnProgress) -> None:
         self._files = FolderFiles(folder / "files")
         self._runner = StepRunner(self._files, scratch=folder / "scratch", measuring_lock=host_lock())
-        self._control = control
+        self._progress = progress
         self._journal = MemoryJournal()
 
-    def drive(self, plan: Plan[T]) -> T:
-        return drive(
-            plan,
-            self._runner,
-            machine=this_machine().fingerprint,
-            journal=self._journal,
-            control=self._control,
-        )
+    def drive(self, plan: Plan[T], deadline_s: float | None = None) -> T:
+        """A deadline is for searches alone: inspecting and rendering have no best so far."""
+        control = Control(progress=self._progress, deadline_s=deadline_s)
+        machine = this_machine().fingerprint
+        return drive(plan, self._runner, machine=machine, journal=self._journal, control=control)
 
     def model(self, path: str | Path) -> ModelInput:
         return self.drive(inspect_model(self._take(path), Path(path).name))
@@ -169,7 +165,7 @@ def _copy_whole(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _workbench(progress: OnProgress | None, deadline_s: float | None) -> Iterator[_Workbench]:
+def _workbench(progress: OnProgress | None) -> Iterator[_Workbench]:
     require_local()
     with tempfile.TemporaryDirectory(prefix="enxuto-") as folder:
-        yield _Workbench(Path(folder), Control(progress=progress or (lambda _: None), deadline_s=deadline_s))
+        yield _Workbench(Path(folder), progress or (lambda _: None))

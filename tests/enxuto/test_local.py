@@ -75,6 +75,11 @@ def test_progress_only_goes_forward(net: Path):
     assert {progress.phase for progress in seen} >= {"inspect", "apply", "confirm"}
 
 
+def test_a_deadline_that_is_over_before_the_search_begins_gives_the_original_back(net: Path):
+    report = enxuto.optimize(net, deadline_s=0.001)
+    assert (report.verdict, report.stopped, report.recommended) == ("inconclusive", "deadline", report.model)
+
+
 def test_the_same_seed_makes_the_same_model(net: Path, data: Path):
     def made() -> OptimizeReport:
         return enxuto.optimize(net, data, recipe=[MagnitudePruning(ratio=0.5)], seed=7)
