@@ -6,6 +6,7 @@ from enxuto.goal import Goal
 from enxuto.judge.enough import samples_to_decide
 from enxuto.judge.speed import MARGIN
 from enxuto.metric import Metric
+from enxuto.render.words import limit_percent, percent
 from enxuto.report import Baseline, Candidate, Measurements
 from enxuto.steps import Drop
 
@@ -17,7 +18,7 @@ def broken_constraints(goal: Goal, size_bytes: int, seen: Measurements, *, surel
     broken = []
     if goal.max_drop and seen.drop and (seen.drop.low if surely else seen.drop.value) > goal.max_drop.value:
         broken.append(
-            f"loses {amount(seen.drop, seen.drop.value)}, allowed is {amount(seen.drop, goal.max_drop.value)}"
+            f"loses {amount(seen.drop, seen.drop.value)}, at most {amount(seen.drop, goal.max_drop.value)} is allowed"
         )
     if goal.size_mb and size_bytes > goal.size_mb * 1e6:
         broken.append(f"is {size_bytes / 1e6:.2f} MB large, allowed are {goal.size_mb:g} MB")
@@ -46,14 +47,15 @@ def too_wide(drop: Drop, limit: float) -> str:
     """Why a drop is not proven to be within a limit, and how many samples would do."""
     needed = samples_to_decide(drop, limit)
     more = f"; about {needed:,} samples would decide" if needed else ""
+    surely = f"at {limit_percent(drop.confidence)} confidence"
     return (
-        f"on {drop.samples:,} samples it loses {amount(drop, drop.value)}, at {drop.confidence:.0%} confidence at most "
+        f"on {drop.samples:,} samples it loses {amount(drop, drop.value)}, {surely} at most "
         f"{amount(drop, drop.high)}, and {amount(drop, limit)} is allowed{more}"
     )
 
 
 def amount(drop: Drop, value: float) -> str:
-    return f"{value:.2%}" if drop.relative else f"{value:.4g}"
+    return percent(value) if drop.relative else f"{value:.4g}"
 
 
 def cost(goal: Goal, size_bytes: int, seen: Measurements) -> float:

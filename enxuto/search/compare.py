@@ -178,7 +178,7 @@ def _speed_axis(pair: _Pair, asked: Thresholds) -> Axis:
     estimate = pair.of_model.speedup or exact(1.0)
     passed = None if asked.min_speedup is None else estimate.low >= asked.min_speedup
     interval = f"{estimate.value:.2f}× ({estimate.low:.2f}–{estimate.high:.2f}) as fast"
-    wanted = "" if asked.min_speedup is None else f", asked is {asked.min_speedup:g}×"
+    wanted = "" if asked.min_speedup is None else f", at least {asked.min_speedup:g}× is asked"
     return Axis(verdict=speed_verdict(estimate, MARGIN), passed=passed, estimate=estimate, detail=f"{interval}{wanted}")
 
 
@@ -214,7 +214,7 @@ def _ratio_axis(ratio: float | None, limit: float | None, what: str) -> Axis:
             estimate=None,
             detail=f"{what} could not be measured",
         )
-    wanted = "" if limit is None else f", allowed is {limit:g}×"
+    wanted = "" if limit is None else f", at most {limit:g}× is allowed"
     return Axis(
         verdict=speed_verdict(exact(1 / ratio), MARGIN),
         passed=None if limit is None else ratio <= limit,

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from enxuto.goal import Goal
 from enxuto.judge.speed import MARGIN, speed_verdict
+from enxuto.render.words import limit_percent
 from enxuto.report import Baseline, Candidate, Measurements, Verdict
 from enxuto.search.choose import amount, broken_constraints, unproven_constraints
 from enxuto.steps import Estimate
+
+_EQUAL = limit_percent(MARGIN)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
         return Decision("no_gain", f"The original stays: the best candidate brought no gain ({what}).", False, False)
     missing = unproven_constraints(goal, after)
     if missing or progress == "inconclusive":
-        reasons = missing or [f"the interval of its gain touches the margin of {MARGIN:.0%} that counts as equal"]
+        reasons = missing or [f"the interval of its gain touches the margin of {_EQUAL} that counts as equal"]
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(reasons)}.", False, True)
     instead = f"; the original {' and it '.join(missed)}" if missed else ""
     return Decision("improved", f"{what}{_loss_in_words(after)}{instead}.", True, False)
@@ -105,7 +108,7 @@ def _loss_in_words(after: Measurements) -> str:
     change = f"gaining {amount(drop, -drop.value)}" if drop.value < 0 else f"losing {amount(drop, drop.value)}"
     lost = "losing at most" if drop.value < 0 else "at most"
     return (
-        f", {change} ({lost} {amount(drop, drop.high)} at {drop.confidence:.0%} confidence, "
+        f", {change} ({lost} {amount(drop, drop.high)} at {limit_percent(drop.confidence)} confidence, "
         f"on {drop.samples:,} samples that did not choose it)"
     )
 
@@ -133,5 +136,5 @@ def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate) -> Decis
     if "regressed" in axes:
         return Decision("regressed", f"{what}.", True, False)
     if "inconclusive" in axes:
-        return Decision("inconclusive", f"{what}; the interval touches the margin of {MARGIN:.0%}.", True, True)
-    return Decision("no_gain", f"{what}; both within the margin of {MARGIN:.0%}.", True, False)
+        return Decision("inconclusive", f"{what}; the interval touches the margin of {_EQUAL}.", True, True)
+    return Decision("no_gain", f"{what}; both within the margin of {_EQUAL}.", True, False)

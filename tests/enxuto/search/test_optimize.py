@@ -47,7 +47,7 @@ def test_a_faster_candidate_that_surely_loses_too_much_is_rejected_and_not_even_
     report = search(world)
     ruined = next(c for c in report.candidates if c.name == "static_int8")
     assert (ruined.outcome, ruined.selection.speedup) == ("infeasible", None)
-    assert "loses 20.00%" in ruined.reason
+    assert "loses 20.00\u00a0%" in ruined.reason
     assert report.winner == "dynamic_int8"
 
 
@@ -152,7 +152,7 @@ def test_a_gain_is_put_into_the_words_of_its_objective():
             "2.00× less memory": Goal(minimize="memory"),
         }.items()
     }
-    assert all(words in why and "gaining 1.00%" in why for words, why in said.items())
+    assert all(words in why and "gaining 1.00\u00a0%" in why for words, why in said.items())
 
 
 @pytest.mark.parametrize(
