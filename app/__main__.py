@@ -10,10 +10,9 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from app.core.logs import configure_logging
-from app.core.settings import Settings, get_settings
+from app.core.settings import Settings, settings_or_exit
 from app.main import NeedsKey, create_app
 
 
@@ -36,11 +35,11 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
+    settings = settings_or_exit()
+    configure_logging(settings.log_level)
     try:
-        settings = get_settings()
-        configure_logging(settings.log_level)
         app = create_app(settings)
-    except (NeedsKey, ValidationError) as error:
+    except NeedsKey as error:
         sys.exit(f"enxuto: {error}")
     for told_to_stop in (signal.SIGINT, signal.SIGTERM):  # raised again by uvicorn, once it has stopped
         signal.signal(told_to_stop, lambda *_: sys.exit(0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import traceback
 import warnings
 
 from celery import Celery, signals
@@ -17,9 +18,9 @@ from celery.platforms import SecurityWarning
 
 from app.core.jobs import Lane
 from app.core.logs import configure_logging
-from app.core.parts import open_parts
+from app.core.parts import parts_or_exit
 from app.core.queue import TASK, bell_queue
-from app.core.settings import get_settings
+from app.core.settings import Settings, get_settings, settings_or_exit
 from enxuto.machine import this_machine
 from workers.lanes import LaneThread
 from workers.presence import Presence, target_name
@@ -28,7 +29,7 @@ LANES: tuple[Lane, ...] = ("inspect", "work")
 
 warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle; here only JSON is accepted
 
-app = Celery("enxuto", broker=get_settings().redis_url)
+app = Celery("enxuto", broker=settings_or_exit().redis_url)
 app.conf.update(
     task_queues=[bell_queue()],
     worker_pool="solo",
@@ -59,10 +60,17 @@ def set_up_logging(**_: object) -> None:
 
 
 def start(**_: object) -> None:
-    settings = get_settings()
+    """What fails here must end the process: after an exception Celery goes on, ready for work that it never does."""
+    try:
+        _start(get_settings())
+    except Exception as error:
+        raise SystemExit("".join(traceback.format_exception(error))) from error
+
+
+def _start(settings: Settings) -> None:
     if not settings.redis_url:
         raise SystemExit("enxuto: a worker needs ENXUTO_REDIS_URL, the Redis that the API rings the bell on")
-    parts = open_parts(settings)
+    parts = parts_or_exit(settings)
     worker = f"{socket.gethostname()}:{os.getpid()}"
     _lanes.update({lane: LaneThread(parts, lane, worker, _targets) for lane in LANES})
     _presence.append(Presence(parts, worker))

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.database import migrate
 from app.core.logs import configure_logging
 from app.core.queue import broker_answers
-from app.core.settings import Settings
+from app.core.settings import Settings, in_words
 from enxuto.errors import BadInput, EnxutoError, OutOfCapacity
 from workers.embedded_redis import EmbeddedRedis
 from workers.supervise import Part, PartDied, Supervisor, ToldToStop
@@ -40,7 +40,7 @@ def up(workers: int) -> int:
     except (EnxutoError, PartDied, TimeoutError) as error:
         return _refuse(str(error))
     except ValidationError as error:
-        return _refuse("; ".join(f"ENXUTO_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+        return _refuse(in_words(error))
     except SQLAlchemyError as error:
         return _refuse(f"The database does not answer: {error}")
     return 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.blobs import Blobs
@@ -31,3 +33,13 @@ def open_parts(settings: Settings) -> Parts:
     blobs.discard_abandoned()
     reading = sessions(engine.execution_options(**READ_ONLY))
     return Parts(settings, engine, blobs, sessions(engine), reading, Watch(reading))
+
+
+def parts_or_exit(settings: Settings) -> Parts:
+    """The same for a process of its own: one that cannot start ends, and says why in a sentence."""
+    try:
+        return open_parts(settings)
+    except SQLAlchemyError as error:
+        sys.exit(f"enxuto: the database does not answer: {getattr(error, 'orig', None) or error}")
+    except OSError as error:
+        sys.exit(f"enxuto: the data folder '{settings.data_dir}' cannot be used: {error}")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MiB = 1 << 20
@@ -122,3 +123,16 @@ def is_loopback(host: str) -> bool:
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+def settings_or_exit() -> Settings:
+    """The same for a process of its own: where one is wrong it ends, and names each that is."""
+    try:
+        return get_settings()
+    except ValidationError as error:
+        sys.exit(f"enxuto: {in_words(error)}")
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with which variable, on one line."""
+    return "; ".join(f"ENXUTO_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors())
