@@ -10,6 +10,12 @@ from enxuto.preprocessing import InputPreprocessing, Preprocessing
 from enxuto.signature import ArraySpec, DatasetInspection, ModelInspection, TensorSpec
 
 Shape = list[int | str | None]
+_MOST_TOLD = 20
+_MEND_DATA = (
+    "Name each array as the model's input, store one row a sample in the input's type and shape, and declare a "
+    "preprocessing for what is stored otherwise."
+)
+_MEND_METRIC = "Name the metric and the output that fit the labels, or store labels that fit; without any, 'agreement'."
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
@@ -23,6 +29,7 @@ def check_fit(
     """
     sizes: dict[str, int] = {}
     problems = list(_input_problems(model, dataset, preprocessing, sizes))
+    hint = _MEND_DATA if problems else _MEND_METRIC
     output = _judged(model, metric)
     if output is None:
         problems.append(_no_output(model, metric))
@@ -31,12 +38,16 @@ def check_fit(
         problems += _metric_problems(metric, output, dataset, sizes)
     if problems or metric is None:
         raise BadInput(
-            f"the data does not fit the model: {'; '.join(problems)}.",
+            f"the data does not fit the model: {_told(problems)}.",
             code="data_does_not_fit",
-            hint="Name each array as the model's input, store one row a sample in the input's type and shape, and "
-            "declare a preprocessing for what is stored otherwise.",
+            hint=hint,
         )
     return metric
+
+
+def _told(problems: list[str]) -> str:
+    more = len(problems) - _MOST_TOLD
+    return "; ".join(problems[:_MOST_TOLD]) + (f"; and {more} more differences" if more > 0 else "")
 
 
 def _input_problems(
@@ -173,9 +184,16 @@ def _top_k_problems(
             f"labels have the shape {_written(['N', *labels.shape[1:]])}; top_k over the last axis of output "
             f"'{output.name}' {_written(output.shape)} wants {_written(wanted)}"
         )
-    classes = output.shape[-1] if output.shape and not _is_classes(output) else None
-    if isinstance(classes, int) and metric.k > classes:
-        yield f"k is {metric.k}, and output '{output.name}' has {classes} classes"
+    if _is_classes(output):
+        if metric.k > 1:
+            yield f"output '{output.name}' gives one class a sample, so no top {metric.k}; name an output with scores"
+        return
+    classes = output.shape[-1] if output.shape else None
+    if isinstance(classes, int) and metric.k >= classes:
+        yield (
+            f"top {metric.k} of the {classes} classes of output '{output.name}' says nothing: it takes fewer than all"
+            + ("" if metric.k > 1 else ", and a single score is judged by mean_squared_error or agreement")
+        )
 
 
 def _names(things: dict[str, ArraySpec] | dict[str, TensorSpec] | list[TensorSpec]) -> str:

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from enxuto.schema import Value
 
-Layout = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,8}$")]
+LAYOUT_PATTERN = r"^[A-Z]{2,8}$"
+Layout = Annotated[str, StringConstraints(pattern=LAYOUT_PATTERN)]
+_Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+"""Beyond, float32 soon overflows."""
 
 
 class InputPreprocessing(Value):
     """``transpose((x · scale − mean) / std)`` in float32, for one input."""
 
-    scale: float = 1.0
-    """Factor applied first; 1/255 for images stored as bytes."""
-    mean: list[float] = Field(default=[0.0], min_length=1, max_length=4096)
+    scale: _Number = 1.0
+    """Factor applied first, not 0; 1/255 for images stored as bytes."""
+    mean: list[_Number] = Field(default=[0.0], min_length=1, max_length=4096)
     """Subtracted after scaling: one number, or one a channel."""
-    std: list[Annotated[float, Field(gt=0)]] = Field(default=[1.0], min_length=1, max_length=4096)
+    std: list[Annotated[float, Field(ge=1e-12, le=1e12)]] = Field(default=[1.0], min_length=1, max_length=4096)
     """Divided by after the mean is taken off: one number, or one a channel."""
     from_: Layout | None = Field(None, alias="from")
     """Layout as stored, such as NHWC. The axis called C holds the channels; without a layout it is the last one."""
     to: Layout | None = None
     """Layout that the model wants, a permutation of ``from``."""
+
+    @field_validator("scale")
+    @classmethod
+    def _keeps_samples_apart(cls, scale: float) -> float:
+        if scale == 0:
+            raise ValueError("a scale of 0 makes all samples alike")
+        return scale
 
     @model_validator(mode="after")
     def _layouts_match(self) -> Self:

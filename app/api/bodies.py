@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -11,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.api.deps import PartsDep
 from app.api.problem import faults_of
+from app.api.receive import refuse_encoded
 from app.api.schemas import CompareBody, JobBodyAdapter, OptimizeBody, RenameBody
-from app.core.errors import BadRequest, TooLarge, Unprocessable, UnsupportedMedia
+from app.core.errors import BadRequest, Fault, TooLarge, Unprocessable, UnsupportedMedia
 
 T = TypeVar("T")
 
@@ -22,15 +24,18 @@ def json_body(adapter: TypeAdapter[T]) -> Callable[..., Awaitable[T]]:
 
     async def read(request: Request, parts: PartsDep) -> T:
         _check_is_json(request.headers.get("content-type", ""))
+        refuse_encoded(request)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > parts.settings.max_body_bytes:
                 raise _body_too_large(parts.settings.max_body_bytes)
         try:
-            return adapter.validate_json(bytes(body))
+            value = adapter.validate_json(bytes(body))
         except ValidationError as error:
             raise _invalid_body(error, bytes(body)) from error
+        json.loads(body, object_pairs_hook=_refuse_twins)
+        return value
 
     return read
 
@@ -54,8 +59,20 @@ def _body_too_large(limit: int) -> TooLarge:
     )
 
 
+def _refuse_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """One of two fields of the same name would be passed over without a word, as a repeated parameter would."""
+    if twins := [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]:
+        raise Unprocessable(
+            f"The field '{twins[0]}' stands twice in one object.",
+            code="invalid_body",
+            hint="Send each field once.",
+            errors=[Fault("repeated_field", f"'{name}' stands twice in one object.") for name in twins[:5]],
+        )
+    return dict(pairs)
+
+
 def _invalid_body(error: ValidationError, body: bytes) -> BadRequest | Unprocessable:
-    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    errors = error.errors(include_url=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return BadRequest(errors[0]["msg"], code="json_malformed", hint="Check the body with a JSON parser.")
     faults = faults_of(errors, json.loads(body))

@@ -100,7 +100,7 @@ def _find(session: Session, record: type[Found], prefix: Prefix, id_: str, calle
     if found is None or found.tenant != caller.tenant:
         what = record.__tablename__
         raise NotFound(
-            f"There is no {what.removesuffix('s')} '{id_}'.",
+            f"There is no {what.removesuffix('s')} '{id_[:80]}'.",
             code="not_found",
             hint=f"GET /v1/{what} lists those there are.",
         )
@@ -163,7 +163,7 @@ def _as_bool(value: object) -> object:
 
 
 def _as_int(value: object) -> object:
-    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII) else value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,9}", value, re.ASCII) else value
 
 
 Flag = Annotated[bool, Query(strict=True), BeforeValidator(_as_bool)]

@@ -20,6 +20,8 @@ class OneFile:
         self._pieces: list[memoryview] = []
         self._header = [b"", b""]
         self._disposition = ""
+        if not boundary:
+            raise _malformed("its Content-Type names no boundary")
         try:
             self._parser = MultipartParser(
                 boundary,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from app.api.schemas import FILE_NAME, TARGET_NAME
 from app.core.errors import (
     BadRequest,
     Broken,
@@ -27,12 +28,24 @@ from app.core.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from app.core.ids import id_pattern
 from app.core.problem_pages import title_of
 from enxuto.errors import BadInput
+from enxuto.preprocessing import LAYOUT_PATTERN
+from enxuto.refusal import refusal
 
 log = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_MOST_FAULTS = 100
+"""A body of a megabyte can hold a hundred thousand faults, and an answer need not."""
+_PATTERNS = {
+    id_pattern("mdl"): "This is no id of a model: those are mdl_ and 26 letters and digits, as the upload answered",
+    id_pattern("dst"): "This is no id of a dataset: those are dst_ and 26 letters and digits, as the upload answered",
+    FILE_NAME: "A file's name has 1 to 255 characters, none of them a slash, a backslash or a control character",
+    TARGET_NAME: "This is no name of a target: those are `any`, or as GET /v1/targets lists them",
+    LAYOUT_PATTERN: "A layout is 2 to 8 capital letters, one for each axis, such as NHWC",
+}
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -116,9 +129,18 @@ def as_service_error(error: Exception) -> ServiceError:
 def faults_of(errors: list[ErrorDetails], body: object) -> list[Fault]:
     """Pydantic's errors, each with a JSON pointer into the body."""
     return [
-        Fault(code=error["type"], detail=error["msg"], pointer=_pointer(error["loc"], body, error["type"] == "missing"))
-        for error in errors
+        Fault(
+            code=error["type"], detail=_detail(error), pointer=_pointer(error["loc"], body, error["type"] == "missing")
+        )
+        for error in errors[:_MOST_FAULTS]
     ]
+
+
+def _detail(error: ErrorDetails) -> str:
+    """A pattern is for programs: what people are told is what it stands for."""
+    if error["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(error.get("ctx", {}).get("pattern", ""), error["msg"])
+    return refusal(error)
 
 
 def _pointer(location: tuple[str | int, ...], body: object, is_missing: bool) -> str:
@@ -148,7 +170,7 @@ def _invalid_parameters(error: RequestValidationError) -> ServiceError:
 
 def _parameter_fault(entry: Any) -> Fault:
     _, *name = entry["loc"]
-    return Fault(code=entry["type"], detail=entry["msg"], parameter=".".join(map(str, name)))
+    return Fault(code=entry["type"], detail=_detail(entry), parameter=".".join(map(str, name)))
 
 
 def _of_framework(error: HTTPException) -> ServiceError:

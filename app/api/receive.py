@@ -16,13 +16,14 @@ from fastapi.concurrency import run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
 from app.api.form import OneFile
+from app.api.schemas import FILE_NAME
 from app.core.blobs import Blobs, Incoming
 from app.core.errors import BadRequest, Stalled, StorageFull, TooLarge, Unprocessable, UnsupportedMedia
 from app.core.settings import Settings
 from enxuto.schema import Digest
 
-_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):")
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=([^,]*)")
+_NAME = re.compile(FILE_NAME)
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,7 @@ class _Raw:
 
 def _body_of(request: Request) -> _Body:
     kind, options = parse_options_header(request.headers.get("content-type"))
-    if encoding := request.headers.get("content-encoding", "").strip():
-        raise UnsupportedMedia(
-            f"A body with Content-Encoding '{encoding}' is not taken.",
-            code="unsupported_content_encoding",
-            hint="Send the file's bytes as they are.",
-        )
+    refuse_encoded(request)
     if kind in (b"", b"application/octet-stream"):
         return _Raw()
     if kind == b"multipart/form-data":
@@ -109,6 +105,16 @@ def _body_of(request: Request) -> _Body:
         "or one file as multipart/form-data (curl -F file=@FILE URL).",
         headers={"Accept-Post": "application/octet-stream, multipart/form-data"},
     )
+
+
+def refuse_encoded(request: Request) -> None:
+    """Nothing is unpacked here: what is small on its way may be endless afterwards."""
+    if encoding := request.headers.get("content-encoding", "").strip():
+        raise UnsupportedMedia(
+            f"A body with Content-Encoding '{encoding}' is not taken.",
+            code="unsupported_content_encoding",
+            hint="Send the bytes as they are.",
+        )
 
 
 def _check_announced(request: Request, blobs: Blobs, settings: Settings) -> None:
@@ -157,12 +163,19 @@ def _expected_digest(request: Request) -> Digest | None:
     if given is None:
         return None
     try:
-        digest = base64.b64decode(given[1], validate=True)
+        digest = base64.b64decode(_between_colons(given[1].strip()), validate=True)
     except binascii.Error as error:
         raise _digest_invalid() from error
     if len(digest) != 32:
         raise _digest_invalid()
     return digest.hex()
+
+
+def _between_colons(value: str) -> str:
+    """Of a byte sequence as structured fields write it (RFC 8941)."""
+    if len(value) < 2 or value[0] != ":" or value[-1] != ":":
+        raise _digest_invalid()
+    return value[1:-1]
 
 
 def _digest_invalid() -> BadRequest:

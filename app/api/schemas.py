@@ -18,8 +18,10 @@ from enxuto.signature import DatasetInspection, ModelInspection
 
 ModelId = Annotated[str, StringConstraints(pattern=id_pattern("mdl"))]
 DatasetId = Annotated[str, StringConstraints(pattern=id_pattern("dst"))]
-TargetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f/\\]{1,255}$")]
+TARGET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$"
+FILE_NAME = r"^[^\x00-\x1f\x7f/\\]{1,255}$"
+TargetName = Annotated[str, StringConstraints(pattern=TARGET_NAME)]
+FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
 """A file's name without folders."""
 
 UploadState = Literal["inspecting", "ready", "rejected"]

@@ -14,6 +14,7 @@ from enxuto.goal import MaxDrop
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
+from enxuto.refusal import refusal
 from enxuto.schema import Value
 from enxuto.workload import Workload
 
@@ -36,7 +37,7 @@ def valid(kind: type[V], **fields: Any) -> V:
         first = error.errors()[0]
         name = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
         option = _OPTIONS.get(name) or (f"--{name.replace('_', '-')}" if name else None)
-        raise typer.BadParameter(_sentence(first["msg"]), param_hint=option) from error
+        raise typer.BadParameter(refusal(first), param_hint=option) from error
 
 
 def share(text: str, option: str) -> float:
@@ -140,9 +141,5 @@ def _faults(error: ValidationError) -> str:
     told = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"])
-        told.append(f"{place}: {_sentence(fault['msg'])}" if place else _sentence(fault["msg"]))
+        told.append(f"{place}: {refusal(fault)}" if place else refusal(fault))
     return "; ".join(told)
-
-
-def _sentence(message: str) -> str:
-    return message.removeprefix("Value error, ")

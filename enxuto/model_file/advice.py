@@ -8,6 +8,7 @@ from enxuto.errors import Finding
 from enxuto.signature import ModelInspection
 
 _PER_CHANNEL_OPSET = 13
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _PORTABLE = ("ai.onnx", "ai.onnx.ml")
 
 
@@ -50,6 +51,18 @@ def _on_opsets(model: ModelInspection) -> Iterator[Finding]:
 
 
 def _on_values(model: ModelInspection) -> Iterator[Finding]:
+    if chance := sorted(_RANDOM & set(model.operators)):
+        yield Finding(
+            code="random_outputs",
+            detail=f"The model draws random numbers ({', '.join(chance)}): its outputs differ from run to run.",
+            hint="What is said of its accuracy holds for one run only; export it without them to judge it.",
+        )
+    if other := [spec.name for spec in model.inputs if spec.dtype == "unknown"]:
+        yield Finding(
+            code="inputs_not_tensors",
+            detail=f"The inputs {', '.join(other)} are no tensors.",
+            hint="Datasets hold tensors only, so this model can be stored but not measured: export it with tensors.",
+        )
     if text := [spec.name for spec in model.inputs if spec.dtype == "string"]:
         yield Finding(
             code="string_inputs",
@@ -60,5 +73,5 @@ def _on_values(model: ModelInspection) -> Iterator[Finding]:
         yield Finding(
             code="outputs_not_tensors",
             detail=f"The outputs {', '.join(other)} are no tensors and are left out when the model is judged.",
-            hint="Export classifiers with zipmap=False to get probabilities as a tensor.",
+            hint="Export it with tensors as outputs; scikit-learn's classifiers do so with zipmap=False.",
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
+from enxuto.errors import BadInput
 from enxuto.model_file.advice import advice_on_model
 from enxuto.model_file.functions import refuse_runaway_functions
 from enxuto.model_file.loading import load_for_inspection
@@ -34,6 +35,12 @@ def inspect_model(step: InspectModel, files: Mapping[Digest, Path], out: Path) -
     refuse_runaway_functions(proto)
     weights = read_weights(proto)
     described = _describe(proto, weights, path.stat().st_size)
+    if not described.outputs:
+        raise BadInput(
+            f"{step.name} names no outputs, so that running it would give nothing.",
+            code="no_outputs",
+            hint="Export the model again, with what it computes as outputs of its graph.",
+        )
     del proto  # makes room for the runtime's copy
     loaded = load_for_inspection(path, described.opsets)
     return _with_what_ran(described, loaded)

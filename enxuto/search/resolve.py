@@ -13,6 +13,8 @@ from enxuto.workload import Workload
 
 def resolve_optimize(request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None) -> OptimizeOptions:
     """Raises BadInput where the data does not fit the model."""
+    _check_can_be_run(model)
+    _check_dims(request.workload, model)
     fits = _fit(request, model, evaluation) if evaluation else None
     return request.model_copy(
         update={
@@ -28,6 +30,8 @@ def resolve_compare(
 ) -> CompareOptions:
     """Raises BadInput where the models do not fit each other or the data."""
     _check_alike(model, against)
+    _check_can_be_run(model)
+    _check_dims(request.workload, model, against)
     fits = [_fit(request, subject, evaluation) for subject in (against, model)] if evaluation else [None]
     workload = _as_the_model_takes_it(_as_the_model_takes_it(request.workload, model), against)
     return request.model_copy(update={"metric": fits[-1], "workload": workload})
@@ -41,6 +45,32 @@ def _as_the_model_takes_it(workload: Workload, model: ModelInput) -> Workload:
     """A fixed batch axis is taken as it is."""
     fixed = model.inspection.batch_size
     return workload if fixed is None else workload.model_copy(update={"batch_size": fixed})
+
+
+def _check_can_be_run(model: ModelInput) -> None:
+    if other := [spec.name for spec in model.inspection.inputs if spec.dtype in ("string", "unknown")]:
+        raise BadInput(
+            f"The model '{model.name}' takes what datasets do not hold: {', '.join(other)} (text, sequences or maps).",
+            code="input_not_drawable",
+            hint="Only models whose inputs are tensors of numbers can be measured.",
+        )
+
+
+def _check_dims(workload: Workload, *models: ModelInput) -> None:
+    """A name that is mistyped would be passed over, and something else measured."""
+    inputs = [spec for model in models for spec in model.inspection.inputs]
+    symbols = {axis for spec in inputs for axis in spec.shape or [] if isinstance(axis, str)}
+    if unknown := sorted(workload.dims.keys() - symbols):
+        raise BadInput(
+            f"workload.dims names {_quoted(unknown)}; the symbolic axes of the inputs are: "
+            f"{_quoted(sorted(symbols)) or 'none'}.",
+            code="unknown_dim",
+            hint="Name the axes as the model's inspection does; axes with a number or without a name cannot be set.",
+        )
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:20])
 
 
 def _check_alike(model: ModelInput, against: ModelInput) -> None:

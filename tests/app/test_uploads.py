@@ -138,6 +138,18 @@ def test_a_name_is_a_plain_file_name(http: httpx.Client, name: str, status: int)
     assert http.post(f"/v1/models?name={name}", content=os.urandom(8)).status_code == status
 
 
+def test_a_name_that_is_none_is_told_in_words(http: httpx.Client) -> None:
+    detail = http.post("/v1/models?name=..%2Fm.onnx", content=b"x").json()["detail"]
+    assert "slash" in detail
+    assert "pattern" not in detail
+
+
+def test_a_form_without_a_boundary_is_told_so(http: httpx.Client) -> None:
+    answer = http.post("/v1/models", content=b"--x", headers={"Content-Type": "multipart/form-data"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "multipart_malformed")
+    assert "names no boundary" in answer.json()["detail"]
+
+
 def test_a_file_without_a_name_is_refused_before_it_is_kept(service: LiveService) -> None:
     answer = service.http.post("/v1/models", content=b"nameless")
     assert (answer.status_code, answer.json()["code"]) == (422, "name_missing")
@@ -167,7 +179,7 @@ def test_a_digest_that_does_not_fit_is_refused_and_nothing_is_kept(service: Live
     assert not service.holds(data)
 
 
-@pytest.mark.parametrize("given", ["sha-256=:AAAA:", "sha-256=:A:"])
+@pytest.mark.parametrize("given", ["sha-256=:AAAA:", "sha-256=:A:", "sha-256=abc", "sha-256=", "sha-256=:"])
 def test_a_digest_that_is_none_is_refused(http: httpx.Client, given: str) -> None:
     answer = http.post("/v1/models?name=m.onnx", content=b"x", headers={"Repr-Digest": given})
     assert (answer.status_code, answer.json()["code"]) == (400, "digest_invalid")

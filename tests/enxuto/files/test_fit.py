@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from enxuto.errors import BadInput
 from enxuto.fit import check_fit
@@ -108,6 +109,9 @@ def test_agreement_asks_nothing_of_labels() -> None:
         ([SCORES], ("int64", [20, 3]), None, "labels have the shape [N, 3]"),
         ([SCORES], ("float32", [20, 9]), None, "wants them alike"),
         ([SCORES], ("int64", [20]), TopK(k=11), "10 classes"),
+        ([SCORES], ("int64", [20]), TopK(k=10), "says nothing"),
+        ([("chance", "float32", ["batch", 1])], ("int64", [20]), None, "a single score"),
+        ([("class", "int64", ["batch"])], ("int64", [20]), TopK(k=5), "one class a sample"),
         ([SCORES], ("int64", [20]), TopK(output="nope"), "'nope'"),
         ([SCORES], ("float32", [10]), None, "10 labels for 20 samples"),
         ([("odds", "unknown", None)], None, None, "none of the model's outputs"),
@@ -192,3 +196,16 @@ def test_preprocessing_that_does_not_fit_is_refused(how: Preprocessing, says: st
 def test_integers_are_not_preprocessed() -> None:
     words = model([("ids", "int64", ["b", "s"])])
     assert "only inputs that take floats" in refusal(words, data(ids=("int64", [7])), {"ids": InputPreprocessing()})
+
+
+def test_a_thousand_differences_are_counted_and_not_all_told() -> None:
+    how = {f"input{number}": InputPreprocessing() for number in range(1000)}
+    told = refusal(model(), images(None), how)
+    assert "980 more differences" in told
+    assert len(told) < 3000
+
+
+@pytest.mark.parametrize("how", [{"scale": 0.0}, {"scale": 1e39}, {"std": [1e-46]}, {"mean": [1e300]}])
+def test_preprocessing_that_leaves_no_samples_apart_is_refused(how: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        InputPreprocessing.model_validate(how)

@@ -271,3 +271,17 @@ def test_inspection_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     model_inspection(path)
     assert path.read_bytes() == before
     assert onnx.load(path).graph.node
+
+
+def test_a_model_that_draws_random_numbers_is_stored_with_a_word_on_it(tmp_path: Path) -> None:
+    text = "g (float[n, 4] x) => (float[n, 4] y) { e = RandomNormalLike(x)  y = Add(x, e) }"
+    assert advice_codes(written(tmp_path, text)) == ["random_outputs"]
+
+
+def test_a_model_that_takes_sequences_is_stored_with_a_word_on_it(tmp_path: Path) -> None:
+    text = "g (seq(float[n, 4]) x) => (int64 y) { y = SequenceLength(x) }"
+    assert advice_codes(written(tmp_path, text)) == ["inputs_not_tensors"]
+
+
+def test_a_model_without_outputs_is_refused(tmp_path: Path) -> None:
+    assert model_finding(written(tmp_path, "g (float[n, 4] x) => () { y = Relu(x) }")).code == "no_outputs"
