@@ -26,7 +26,7 @@ def read_model(path: Path) -> ir.Model:
         ) from error
     except ir.serde.SerdeError as error:
         raise BadInput(
-            f"The model cannot be edited: {_innermost(error)}",
+            f"The model cannot be edited, since it holds what techniques cannot read: {_reason(error)}",
             code="model_not_editable",
             hint="Maps and sequences of maps, as ZipMap makes them, are not supported: export without them "
             "(zipmap=False for scikit-learn models).",
@@ -63,7 +63,8 @@ def _require_own_weights(model: ir.Model) -> None:
         )
 
 
-def _innermost(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """The first sentence of the innermost cause; what follows asks for help with the package that raised it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{error}"
+    return f"{error}".partition(" Please contribute")[0]

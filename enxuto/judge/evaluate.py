@@ -46,6 +46,8 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
         else:
             judge.compare(start, outputs)
     scores.flush()
+    if reference is None:
+        judge.refuse_ruins()
     drop = _drop(step, reference, scores) if reference else None
     return Evaluation(
         metric_value=float(scores.mean()),
@@ -74,6 +76,7 @@ class _Judge:
         self._floats = [output.name for output in outputs if "float" in output.dtype]
         self._meter = FidelityMeter()
         self._compared = False
+        self._some_sound = False
 
     def score(self, start: int, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         if self._judged not in outputs:
@@ -83,8 +86,18 @@ class _Judge:
                 hint="Name another output in the metric: one whose first axis is the batch.",
             )
         output = outputs[self._judged]
+        self._some_sound = self._some_sound or _some_sound(output)
         truth = None if self._truth is None else self._truth[start : start + len(output)]
         return score_samples(self._metric, output, truth)
+
+    def refuse_ruins(self) -> None:
+        """Of a model that computes NaN on everything no accuracy can be told, and none be lost."""
+        if not self._some_sound:
+            raise BadInput(
+                f"output {self._judged!r} holds NaN or infinity for every sample",
+                code="outputs_not_finite",
+                hint="Check that the data is preprocessed as the model wants it, and that the model itself is sound.",
+            )
 
     def compare(self, start: int, outputs: Mapping[str, np.ndarray]) -> None:
         """Take in the outputs that the original has too. Chosen classes have no noise where there are scores."""
@@ -120,6 +133,14 @@ def _filled(batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]
     if all(len(array) == size for array in batch.values()):
         return dict(batch)
     return {name: np.resize(array, (size, *array.shape[1:])) for name, array in batch.items()}
+
+
+def _some_sound(output: np.ndarray) -> bool:
+    """Whether any sample's output is without NaN and infinity; minus infinity is how a score is masked."""
+    if output.dtype.kind != "f":
+        return True
+    ruined = (np.isnan(output) | np.isposinf(output)).reshape(len(output), -1).any(axis=1)
+    return not ruined.all()
 
 
 def _judged(metric: Metric, names: Sequence[str]) -> str:

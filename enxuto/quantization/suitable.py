@@ -25,14 +25,15 @@ def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Li
         types = sorted(weight_types(model) & {"float16", "bfloat16", "double"})
         stored = f" Weights are stored as {', '.join(types)}." if types else ""
         raise NotApplicable(
-            f"No {', '.join(sorted(operators))} outside control flow has float32 weights of its own.{stored}",
+            f"The model holds no {' or '.join(sorted(operators))}, outside of control flow, with float32 weights of "
+            f"its own.{stored}",
             code="nothing_to_quantize",
-            hint="Export the model with float32 weights." if types else "",
+            hint="Export the model with float32 weights." if types else "Leave this technique out of the recipe.",
         )
     share = sum(one.weight.size for one in found) / max(_float_elements(model), 1)
     if share < _SMALLEST_SHARE:
         raise NotApplicable(
-            f"{', '.join(sorted(operators))} hold {share:.2%} of the model's weights: nothing would be gained.",
+            f"{' and '.join(sorted(operators))} hold {share:.2%} of the model's weights: nothing would be gained.",
             code="too_little_to_quantize",
             hint="Use a technique that takes convolutions too, such as static_int8.",
         )

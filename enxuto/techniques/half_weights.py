@@ -30,6 +30,7 @@ class HalfWeights(Technique):
             raise NotApplicable(
                 f"No float32 weight has {SMALLEST_ELEMENTS} elements or more: there is nothing to store in 16 bits.",
                 code="no_float32_weights",
+                hint="Leave this technique out of the recipe.",
             )
         if self.dtype == "bfloat16" and opset_of(work.model) < 13:
             raise NotApplicable(

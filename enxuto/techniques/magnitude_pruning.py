@@ -44,6 +44,7 @@ class MagnitudePruning(Technique):
                 "No convolution, matrix product or recurrent layer has floating-point weights of its own: there is "
                 "nothing to prune.",
                 code="no_prunable_weights",
+                hint="Leave this technique out of the recipe.",
             )
 
     def apply(self, work: Work, context: Context) -> Work:

@@ -59,7 +59,11 @@ class StaticInt8(Technique):
         from enxuto.quantization.static import Options, quantize_static
 
         if context.calibration is None:
-            raise NotApplicable("Ranges come from calibration data.", code="calibration_data_missing")
+            raise NotApplicable(
+                "Ranges come from calibration data, and the job brings none.",
+                code="calibration_data_missing",
+                hint="Give a dataset for evaluation or calibration.",
+            )
         options = Options(
             percentile=self.percentile if self.calibration == "percentile" else None,
             per_channel=self.per_channel,

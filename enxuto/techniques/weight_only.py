@@ -49,6 +49,7 @@ class WeightOnly(Technique):
                 "No weight of a convolution, matrix product, recurrent layer or embedding is float32 and large enough "
                 "to be worth it.",
                 code="nothing_to_quantize",
+                hint="Leave this technique out of the recipe.",
             )
 
     def apply(self, work: Work, context: Context) -> Work:

@@ -125,3 +125,25 @@ def test_calls_are_logged_as_json_with_their_id(service: LiveService) -> None:
     [line] = lines
     assert '"path": "/v1/models"' in line
     assert '"status": 200' in line
+
+
+def test_every_finding_says_what_to_do() -> None:
+    silent = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for package in ("enxuto", "app", "workers")
+        for path in (ROOT / package).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and "code" in (given := literals_of(call)) and "hint" not in given
+    ]
+    assert silent == [], "add a hint"
+
+
+def literals_of(call: ast.Call) -> set[str]:
+    """Keywords of a call that raises or makes a finding; a fault within a problem has the problem's hint."""
+    if isinstance(call.func, ast.Name) and call.func.id == "Fault":
+        return set()
+    return {
+        keyword.arg or ""
+        for keyword in call.keywords
+        if keyword.arg != "code" or isinstance(keyword.value, ast.Constant)
+    }

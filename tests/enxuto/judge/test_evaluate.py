@@ -181,6 +181,16 @@ boxes (float[batch, 4] x) => (float[batch, 4] y, int64[axes, found] places, floa
 """
 
 
+def test_an_original_that_computes_nothing_but_nan_is_refused(files: StepFiles, tmp_path: Path) -> None:
+    model = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        ruined (float[N, 16] x) => (float[N, 16] y) { a = Abs(x)  b = Neg(a)  y = Log(b) }""")
+    samples = files.samples(FEATURES, np.zeros(COUNT, np.int64))
+    with pytest.raises(BadInput, match="NaN or infinity for every sample") as caught:
+        evaluate(files, tmp_path / "out", model, samples, TopK())
+    assert caught.value.code == "outputs_not_finite"
+
+
 def test_outputs_that_do_not_count_samples_are_left_out(files: StepFiles, tmp_path: Path) -> None:
     samples = files.samples({"x": RANDOM.standard_normal((9, 4)).astype(np.float32)})
     model = parse_model(BOXES)
