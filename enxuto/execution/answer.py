@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from enxuto.errors import Finding, Reported, StepCrashed
-from enxuto.execution.explain import HOSTILE_OR_DEFECT, death, plain
+from enxuto.execution.explain import HOSTILE_OR_DEFECT, death, disk_full, plain
 from enxuto.execution.leavings import read_document
 from enxuto.execution.limits import Limits
-from enxuto.execution.message import FINDING, MISSING_LAYERS, RESULT
+from enxuto.execution.message import FINDING, MISSING_LAYERS, NO_ROOM, RESULT
 from enxuto.schema import Value
 from enxuto.steps import RESULTS
 
@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 def read_answer(kind: str, folder: Path, return_code: int, words: str, limits: Limits) -> Value:
     """What the child left; raises what it left instead, or what became of it."""
+    if return_code == NO_ROOM:
+        raise disk_full()
     if return_code == 1 and (document := read_document(folder / FINDING)) is not None:
         _log.info("step %s failed: %s", kind, plain(words))
         raise Reported(_finding(document))

@@ -5,6 +5,7 @@ Run as a script, with the step's folder as its argument; see ``enxuto.execution.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main(folder: Path) -> int:
-    """0 where a result was left, 1 where a finding was."""
+    """0 where a result was left, 1 where a finding was. Raises OSError where there is no room for either."""
     from enxuto.execution.message import MISSING_LAYERS, Request
     from enxuto.execution.sandbox import enter
 
@@ -65,11 +66,23 @@ def _perform(request: Request, folder: Path) -> Result:
     return perform(step, {digest: Path(path) for digest, path in request.files.items()}, folder / "out")
 
 
+def _told(folder: Path) -> int:
+    """A full disk takes no finding either, so that it is told by the exit code."""
+    from enxuto.execution.message import NO_ROOM
+
+    try:
+        return main(folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return NO_ROOM
+
+
 if __name__ == "__main__":
     # The parent's own copy of the package, wherever it was imported from.
     if (home := str(Path(__file__).parents[2])) not in sys.path:
         sys.path.insert(0, home)
-    code = main(Path(sys.argv[1]))
+    code = _told(Path(sys.argv[1]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # runtimes take their time to leave, and some crash on their way out

@@ -77,6 +77,12 @@ def death(return_code: int, words: str, limits: Limits) -> EnxutoError:
                 code="step_killed",
                 hint=_SMALLER,
             )
+        case "SIGBUS":
+            return OutOfCapacity(
+                "The step's process was ended while it wrote to a file (SIGBUS), most likely because the disk is full.",
+                code="disk_full",
+                hint="Free space where Enxuto keeps its data, and try again.",
+            )
         case "SIGSYS":
             return StepCrashed(
                 f"The step's process called the kernel in a way that the sandbox forbids (SIGSYS).{quoted}",
@@ -113,14 +119,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
+def disk_full() -> OutOfCapacity:
+    return OutOfCapacity(
+        "The disk is full: what the step found could not be written.",
+        code="disk_full",
+        hint="Free space where Enxuto keeps its data, and try again.",
+    )
+
+
 def shortage(error: OSError) -> OutOfCapacity | None:
     """What the machine ran out of, where that is what the error says."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return OutOfCapacity(
-            "The disk is full: what the step found could not be written.",
-            code="disk_full",
-            hint="Free space where Enxuto keeps its data, and try again.",
-        )
+        return disk_full()
     if error.errno == errno.EFBIG:
         return OutOfCapacity(
             "The step wrote a file larger than it may.",

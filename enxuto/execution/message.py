@@ -11,6 +11,8 @@ from typing import Any
 from enxuto.execution.sandbox import Policy
 
 REQUEST, MISSING_LAYERS, RESULT, FINDING = "request.json", "missing_layers.json", "result.json", "finding.json"
+NO_ROOM = 28
+"""Exit code of a child that could not even write down why it failed, since the disk was full."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from enxuto.errors import EnxutoError
+from enxuto.errors import EnxutoError, OutOfCapacity
+from enxuto.execution import child
 from enxuto.execution.answer import read_answer, warn_of_missing_layers
 from enxuto.execution.limits import Limits
+from enxuto.execution.message import Request
+from enxuto.execution.sandbox import Policy
 from enxuto.steps import Rendered
 
 
@@ -55,3 +58,20 @@ def test_nonsense_about_the_sandbox_is_refused(document: str, tmp_path: Path) ->
     (tmp_path / "missing_layers.json").write_text(document)
     with pytest.raises(EnxutoError, match="nonsense"):
         warn_of_missing_layers(tmp_path)
+
+
+def test_a_disk_so_full_that_no_finding_fits_is_told_by_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "finding.json").symlink_to("/dev/full")
+    policy = Policy(0, str(tmp_path), [], memory_bytes=0, file_bytes=0, open_files=0, cpu_s=0)
+    request = Request(step="no step", files={}, policy=policy, require_sandbox=False)
+    monkeypatch.setattr(child, "main", lambda folder: child._do(request, [], folder))
+
+    code = child._told(tmp_path)
+
+    (tmp_path / "finding.json").unlink()
+    (tmp_path / "finding.json").touch()
+    with pytest.raises(OutOfCapacity) as caught:
+        read_answer("inspect_model", tmp_path, code, "", Limits())
+    assert caught.value.code == "disk_full"

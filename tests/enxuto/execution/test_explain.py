@@ -49,6 +49,7 @@ def test_an_error_becomes_a_finding(error: Exception, code: str, fault: str) -> 
         (-signal.SIGABRT, "terminate called after throwing an instance of 'std::bad_alloc'", "out_of_memory"),
         (-signal.SIGKILL, "std::bad_alloc", "step_killed"),
         (-signal.SIGXCPU, "", "step_timeout"),
+        (-signal.SIGBUS, "", "disk_full"),
         (-signal.SIGSYS, "", "sandbox_violation"),
         (-signal.SIGRTMIN - 1, "", "step_crashed"),
         (1, "MemoryError", "out_of_memory"),
