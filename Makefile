@@ -7,8 +7,8 @@ INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.browser-installed
 SOURCES := enxuto app workers tests bench examples scripts
 
-# Test processes: one a core, at most eight.
-TEST_PROCESSES ?= logical
+# Test processes: one more than cores, since those that measure wait for each other; at most eight.
+TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 PYTEST := $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
