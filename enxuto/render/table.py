@@ -41,7 +41,7 @@ def results(report: OptimizeReport | CompareReport, width: int) -> RenderableTyp
     if isinstance(report, OptimizeReport):
         table, told = _optimize_table(report, width), _reasons(report)
     else:
-        table, told = _compare_table(report), [Text(f"{side.name}: {side.axis.detail}") for side in sides(report)]
+        table, told = _compare_table(report), []
     lines = [Padding(line, (0, 0, 0, 3), expand=False) for line in told]
     gap = [Text()] if lines else []
     return Group(table, *gap, *lines, Text(), _verdict(report), Text(_conditions(report), style="dim"))
@@ -97,7 +97,7 @@ def _outcome(row: Row) -> Text:
 def _reasons(report: OptimizeReport) -> list[Text]:
     """Why candidates are not in question, one line each."""
     return [
-        Text.assemble((one.name, "bold"), f": {words.OUTCOME_WORDS[one.outcome]}. {one.reason}")
+        Text.assemble((one.name, "bold"), f": {words.OUTCOME_WORDS[one.outcome]}. ", _plain(one.reason))
         for one in report.candidates
         if one.reason
     ]
@@ -128,7 +128,7 @@ def _verdict(report: OptimizeReport | CompareReport) -> Text:
     told.stylize(_VERDICT_STYLES[report.verdict])
     if isinstance(report, CompareReport):
         told.append("  ✓ passed" if report.passed else "  ✗ not passed", style="bold" if report.passed else "bold red")
-    told.append(f": {report.why}", style="default not bold")
+    told.append(f": {_plain(report.why)}", style="default not bold")
     if isinstance(report, OptimizeReport) and report.stopped:
         told.append(f" (Stopped early: {report.stopped}.)", style="default not bold")
     return told

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from enxuto.render.sides import sides
 from enxuto.render.table import print_report
 from enxuto.report import CompareReport, OptimizeReport
 from tests.support.reports import candidates, compare_report, optimize_report, without_data
@@ -65,6 +66,18 @@ def test_a_comparison_shows_its_four_sides_and_whether_it_passed() -> None:
     assert "✗ no" in line_with(text, "accuracy")
     assert "−0.35 % to 0.57 %" in line_with(text, "accuracy")
     assert "▲ improved  ✗ not passed:" in text
+
+
+def test_what_is_copied_out_of_a_terminal_can_be_searched() -> None:
+    compared = compare_report().model_copy(update={"why": "accuracy: loses 0.12\u00a0%."})
+    assert "loses 0.12 %." in printed(compared)
+    assert "\u00a0" not in printed(compared) + printed(optimize_report())
+
+
+def test_a_comparison_says_each_thing_once() -> None:
+    told = [side.axis.detail for side in sides(compare_report())]
+    text = printed(compare_report().model_copy(update={"why": "; ".join(told)}), width=1000)
+    assert [text.count(one) for one in told] == [1] * len(told)
 
 
 def test_markup_in_a_name_is_only_text() -> None:
