@@ -10,12 +10,13 @@ from enxuto.schema import Value
 
 RuntimeName = Literal["onnxruntime"]
 """The runtimes that a model can be run by."""
+LARGEST_BATCH = 65536
 
 
 class Workload(Value):
     """Batch size, threads and symbolic dimensions under which a model is run and measured."""
 
-    batch_size: int = Field(1, ge=1, le=65536)
+    batch_size: int = Field(1, ge=1, le=LARGEST_BATCH)
     """Samples in one call. A model with a fixed batch axis is taken as it is."""
     threads: int = Field(1, ge=1, le=1024)
     """Threads inside one operator."""

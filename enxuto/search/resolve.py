@@ -8,7 +8,7 @@ from enxuto.goal import Goal
 from enxuto.metric import Metric
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.signature import DatasetInput, ModelInput
-from enxuto.workload import Workload
+from enxuto.workload import LARGEST_BATCH, Workload
 
 
 def resolve_optimize(request: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None) -> OptimizeOptions:
@@ -44,6 +44,12 @@ def _fit(request: OptimizeOptions | CompareOptions, model: ModelInput, evaluatio
 def _as_the_model_takes_it(workload: Workload, model: ModelInput) -> Workload:
     """A fixed batch axis is taken as it is."""
     fixed = model.inspection.batch_size
+    if fixed is not None and not 1 <= fixed <= LARGEST_BATCH:
+        raise BadInput(
+            f"'{model.name}' takes batches of {fixed:,} samples only; 1 to {LARGEST_BATCH:,} can be run here.",
+            code="batch_out_of_bounds",
+            hint="Export the model with a dynamic batch axis, or a smaller one.",
+        )
     return workload if fixed is None else workload.model_copy(update={"batch_size": fixed})
 
 

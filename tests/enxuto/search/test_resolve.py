@@ -37,6 +37,16 @@ def test_models_that_are_compared_may_name_their_axes_differently() -> None:
     assert resolve_compare(request, model_with(TOKENS), model_with(FRAMES), None).workload == request.workload
 
 
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_a_model_fixed_to_a_batch_that_cannot_be_run_is_refused(size: int) -> None:
+    model = a_model(batch_size=size)
+    with pytest.raises(BadInput, match=r"dynamic batch axis") as caught:
+        resolve_optimize(OptimizeOptions(), model, None)
+    assert caught.value.code == "batch_out_of_bounds"
+    with pytest.raises(BadInput):
+        resolve_compare(CompareOptions(), model, model, None)
+
+
 @pytest.mark.parametrize("dtype", ["string", "unknown"])
 def test_a_model_that_takes_no_numbers_is_refused_at_once(dtype: str) -> None:
     model = model_with(TensorSpec(name="text", dtype=dtype, shape=["batch"]))
