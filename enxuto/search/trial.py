@@ -14,7 +14,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import PlanFailed, Progress, Reply, Task, found
 from enxuto.search.splits import SampleSplits, count
-from enxuto.search.timing import SCREENING, Effort, SideBySide, Timed, time_side_by_side
+from enxuto.search.timing import CONFIRMING, SCREENING, Effort, SideBySide, Timed, time_side_by_side
 from enxuto.signature import ModelInput
 from enxuto.steps import (
     Applied,
@@ -33,6 +33,11 @@ from enxuto.steps import (
 _MOST_SIDE_BY_SIDE = 8
 """Models in one process: more would crowd each other out of memory and cache."""
 _MOST_BYTES_SIDE_BY_SIDE = 1 << 30
+_FRESH_PROCESS_S = 1.0
+_SUBJECT_S = 0.4
+"""To load a small model, warm it up and time it."""
+_CALLS_A_LOAD = 50
+"""Of a model whose calls are slow, warm-up included."""
 
 
 @dataclass
@@ -106,9 +111,14 @@ def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Re
 
 
 def confirmation_reserve_s(trials: Trials) -> float:
-    """Seconds that timing and confirming will want, from what evaluating the original took."""
+    """Seconds that timing what is there and one more, and confirming the best, will want at least."""
     chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
-    return 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0) + 12.0
+    evaluating = 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0)
+    call_s = trials.spent_evaluating_s / chosen * trials.request.workload.batch_size if chosen else 0.0
+    subject_s = _SUBJECT_S + _CALLS_A_LOAD * call_s
+    screening = SCREENING.least * (_FRESH_PROCESS_S + (len(trials.alive()) + 2) * subject_s)
+    confirming = CONFIRMING.least * (_FRESH_PROCESS_S + 2 * subject_s)
+    return evaluating + screening + confirming + 2 * _FRESH_PROCESS_S  # the last two for memory
 
 
 def _untried(recipe: Recipe) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,9 +14,9 @@ from enxuto.machine import this_machine
 from enxuto.report import OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
-from enxuto.search.plan import PlanFailed, Reply
+from enxuto.search.plan import PlanFailed, Reply, Stopped
 from enxuto.signature import DatasetInput
-from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
+from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency, Step
 from enxuto.techniques import MagnitudePruning
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
 
@@ -238,6 +239,27 @@ def test_a_deadline_skips_what_there_is_no_time_for_and_still_confirms():
     assert report.winner == "static_int8"
 
 
+@pytest.mark.parametrize(
+    ("evaluation_s", "deadline_s"), [(0.5, 35.0), (0.5, 45.0), (0.5, 60.0), (5.0, 90.0), (5.0, 120.0), (5.0, 200.0)]
+)
+def test_a_deadline_that_leaves_time_for_an_answer_gets_one(evaluation_s: float, deadline_s: float):
+    """Steps take what they take on a small machine; seven recipes gain, the first one most."""
+
+    def duration_s(step: Step) -> float:
+        match step:
+            case EvaluateModel():
+                return 0.5 + evaluation_s * (step.samples.stop - step.samples.start) / 170
+            case MeasureLatency():
+                return 1.0 + 0.35 * len(step.subjects)
+        return 1.0
+
+    names = ["static_int8", "static_int8(calibration='percentile')", "dynamic_int8", "graph_optimization",
+             "weight_only(bits=4)", "weight_only", "half_weights"]  # fmt: skip
+    world = World({name: Facts(speedup=2 - i / 10, size_bytes=10**6 + i, drop=0.001) for i, name in enumerate(names)})
+    report = _search_on_time(world, deadline_s, duration_s)
+    assert (report.verdict, report.winner) == ("improved", "static_int8"), report.why
+
+
 def test_a_deadline_that_left_candidates_untried_proves_nothing_of_them():
     report = _search_with_a_clock(World({"static_int8": Facts(drop=0.3)}), total_s=100.0, an_evaluation_s=40.0)
     assert (report.verdict, report.stopped, report.recommended.sha256) == ("inconclusive", "deadline", ORIGINAL)
@@ -253,12 +275,27 @@ def test_a_cancel_before_the_timing_names_nothing_that_misses_the_limit_or_was_n
 
 
 def test_progress_never_goes_back():
-    many = {name: INT8 for name in ("static_int8", "dynamic_int8", "weight_only(bits=4)", "half_weights")}
+    many = dict.fromkeys(("static_int8", "dynamic_int8", "weight_only(bits=4)", "half_weights"), INT8)
     crashing = Facts(fails={"measure_latency": "step_crashed"}, size_bytes=2_000_000_000)
     seen: list[float] = []
     world = World(many | {"graph_optimization": crashing, "weight_only": replace(INT8, size_bytes=900_000_000)})
     search(world, control=Control(progress=lambda progress: seen.append(progress.fraction)))
     assert seen == sorted(seen)
+
+
+def _search_on_time(world: World, total_s: float, duration_s: Callable[[Step], float]) -> OptimizeReport:
+    plan = optimize(OptimizeOptions(), a_model(), a_dataset(), None, this_machine())
+    task, remaining = next(plan), total_s
+    try:
+        while True:
+            remaining -= (taken := duration_s(task.step))
+            if remaining <= 0:
+                task = plan.throw(Stopped("deadline"))
+            outcome = world(task.step, stop=lambda: False).model_copy(update={"elapsed_s": taken})
+            task = plan.send(Reply(outcome, remaining))
+    except StopIteration as end:
+        report: OptimizeReport = end.value
+        return report
 
 
 def _search_with_a_clock(world: World, total_s: float, an_evaluation_s: float) -> OptimizeReport:
