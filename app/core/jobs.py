@@ -32,7 +32,7 @@ Kind = Literal["inspect", "optimize", "compare"]
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     "queued": frozenset({"running", "cancelling", "cancelled"}),
-    "running": frozenset({"cancelling", "succeeded", "failed", "cancelled", "queued"}),
+    "running": frozenset({"cancelling", "succeeded", "failed", "queued"}),
     "cancelling": frozenset({"succeeded", "failed", "cancelled", "queued"}),
     "succeeded": frozenset(),
     "failed": frozenset(),
@@ -109,7 +109,8 @@ def queue_positions(session: Session, records: Sequence[JobRecord]) -> dict[str,
         return {}
     place = func.row_number().over(partition_by=JobRecord.lane, order_by=(JobRecord.priority, JobRecord.id))
     line = select(JobRecord.id, place.label("place")).where(JobRecord.state == "queued").subquery()
-    return dict(session.execute(select(line.c.id, line.c.place).where(line.c.id.in_(queued))).tuples().all())
+    places = session.execute(select(line.c.id, line.c.place).where(line.c.id.in_(queued)))
+    return {row.id: row.place for row in places}
 
 
 def move(

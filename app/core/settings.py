@@ -77,8 +77,9 @@ class Settings(BaseSettings):
     failed: a job that kills its workers must not go on for ever."""
     sweep_s: float = Field(5.0, gt=0)
     """Seconds between two rounds of the sweep."""
-    blob_grace_s: float = Field(3600.0, ge=0)
-    """Seconds that bytes are kept after nobody needs them any more."""
+    blob_grace_s: float = Field(3600.0, ge=60)
+    """Seconds that bytes are kept after nobody needs them any more; at least 60, since those of an upload or a step
+    just done are needed by no row for a moment."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
