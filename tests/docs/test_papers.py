@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from app.core.jobs import TRANSITIONS
 from enxuto.cli.app import application
 from tests.support.markdown import PAPERS, blocks, command_lines, links
 from tests.support.tree import ROOT
@@ -91,3 +92,8 @@ def test_every_decision_is_in_the_index() -> None:
 def test_a_decision_bears_its_number(path: Path) -> None:
     title = path.read_text(encoding="utf-8").splitlines()[0]
     assert title.startswith(f"# {int(path.name[:4])}. ")
+
+
+def test_the_drawing_of_a_jobs_states_shows_every_move_and_no_other() -> None:
+    drawn = re.findall(r"^ +(\w+) --> (\w+)", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(drawn) == sorted((state, to) for state, following in TRANSITIONS.items() for to in following)
