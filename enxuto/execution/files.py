@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +50,3 @@ class FolderFiles:
             Path(temporary).unlink(missing_ok=True)
             raise
         return digest
-
-    def discard(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -175,7 +175,8 @@ def _reference(model: ModelInput) -> ModelRef:
 
 
 def _speed_axis(pair: _Pair, asked: Thresholds) -> Axis:
-    estimate = pair.of_model.speedup or exact(1.0)
+    estimate = pair.of_model.speedup
+    assert estimate is not None, "a pair that could not be timed has no report"  # noqa: S101
     passed = None if asked.min_speedup is None else estimate.low >= asked.min_speedup
     interval = f"{estimate.value:.2f}× ({estimate.low:.2f}–{estimate.high:.2f}) as fast"
     wanted = "" if asked.min_speedup is None else f", at least {asked.min_speedup:g}× is asked"
