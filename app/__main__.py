@@ -12,8 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.core.logs import configure_logging
-from app.core.settings import Settings, settings_or_exit
-from app.main import NeedsKey, create_app
+from app.core.settings import NeedsKey, Settings, settings_or_exit
+from app.main import create_app
 
 
 class _Server(uvicorn.Server):

@@ -19,23 +19,15 @@ from app.api.document import allowed_methods, describe, query_parameters
 from app.api.middleware import Calls, Guard, Heads
 from app.api.problem import answer_with_problem
 from app.core.parts import open_parts
-from app.core.settings import Settings, get_settings
+from app.core.settings import Settings, get_settings, require_key
 
 _DESCRIPTION = """Makes trained models lean and proves it: upload a model, say what matters, get back the optimized
 model, the numbers measured on the target machine, and a verdict that can be trusted."""
 
 
-class NeedsKey(Exception):
-    """Others can reach the service, and it would be open to them."""
-
-
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
-    if not settings.is_local and settings.operator_key is None:
-        raise NeedsKey(
-            f"Listening on {settings.host}, which others can reach, needs a key. Set ENXUTO_OPERATOR_KEY "
-            '(such as "enx_$(openssl rand -hex 24)"), or listen on 127.0.0.1.'
-        )
+    require_key(settings)
     app = FastAPI(
         title="Enxuto",
         version=version("enxuto"),

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import httpx
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.core.database import migrate
 from app.core.logs import configure_logging
 from app.core.queue import broker_answers
-from app.core.settings import Settings, in_words
+from app.core.settings import NeedsKey, Settings, in_words, require_key
 from enxuto.errors import BadInput, EnxutoError, OutOfCapacity
 from workers.embedded_redis import EmbeddedRedis
 from workers.supervise import Part, PartDied, Supervisor, ToldToStop
@@ -35,14 +35,16 @@ def up(workers: int) -> int:
     try:
         settings = Settings()
         configure_logging(settings.log_level)
+        require_key(settings)
         with _alone_in(settings.data_dir), _listening(settings) as listener:
             _run(settings, listener, workers)
-    except (EnxutoError, PartDied, TimeoutError) as error:
+    except (EnxutoError, NeedsKey, PartDied, TimeoutError) as error:
         return _refuse(str(error))
     except ValidationError as error:
         return _refuse(in_words(error))
     except SQLAlchemyError as error:
-        return _refuse(f"The database does not answer: {error}")
+        said = error.orig if isinstance(error, DBAPIError) else error  # without a link to SQLAlchemy
+        return _refuse(f"The database does not answer: {said}. Check ENXUTO_DATABASE_URL, where it is set.")
     return 0
 
 

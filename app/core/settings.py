@@ -19,6 +19,10 @@ MiB = 1 << 20
 GiB = 1 << 30
 
 
+class NeedsKey(Exception):
+    """Others can reach the service, and it would be open to them."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="ENXUTO_",
@@ -107,6 +111,15 @@ class Settings(BaseSettings):
     def is_local(self) -> bool:
         """Whether only this machine can reach the service."""
         return self.uds is not None or is_loopback(self.host)
+
+
+def require_key(settings: Settings) -> None:
+    """Raises NeedsKey where the service would be open to others."""
+    if not settings.is_local and settings.operator_key is None:
+        raise NeedsKey(
+            f"Listening on {settings.host}, which others can reach, needs a key. Set ENXUTO_OPERATOR_KEY "
+            '(such as "enx_$(openssl rand -hex 24)"), or listen on 127.0.0.1.'
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.core import jobs
@@ -22,8 +22,8 @@ def register(
 ) -> tuple[Upload, bool]:
     """The row of these bytes, and whether it is new. A new one is inspected. The caller commits, then rings the bell.
 
-    Bytes that the tenant has already are not taken twice, whatever they are called; what was rejected under another
-    name is, since the extension may have been what was wrong.
+    Bytes that the tenant has already are not taken twice, whatever they are called; what was rejected for a reason that
+    may not hold any more is.
     """
     session.execute(select(TenantRecord.id).where(TenantRecord.id == tenant).with_for_update())  # one at a time
     if known := _known(session, kind, tenant, name, sha256):
@@ -55,7 +55,9 @@ def register(
 
 
 def _known(session: Session, kind: type[Upload], tenant: str, name: str, sha256: Digest) -> Upload | None:
-    usable = or_(kind.state != "rejected", kind.name == name)
+    # Of another name the extension may have been wrong; and where the service lacked room, it may have some now.
+    lasting = and_(kind.name == name, kind.finding["fault"].as_string() == "user")
+    usable = or_(kind.state != "rejected", lasting)
     same = select(kind).where(kind.tenant == tenant, kind.sha256 == sha256, usable)
     return session.scalars(same.order_by(kind.state == "rejected", kind.id.desc()).limit(1)).first()
 

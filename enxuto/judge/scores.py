@@ -117,8 +117,9 @@ def _wide_axes(shape: tuple[int, ...]) -> list[int]:
 def _class_labels(labels: np.ndarray, classes: int) -> np.ndarray:
     if labels.dtype.kind not in "biu":
         raise _misfit(f"top-k wants integer labels, not {labels.dtype}")
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise _misfit(f"labels from {labels.min()} to {labels.max()} do not fit {classes} classes")
+    strange = labels[(labels < 0) | (labels >= classes)]
+    if strange.size:
+        raise _misfit(f"label {strange[0]} is none of the {classes} classes of the output, which count from 0")
     return labels.astype(np.int64)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.core.settings import Settings
-from app.main import NeedsKey, create_app
+from app.core.settings import NeedsKey, Settings
+from app.main import create_app
 from tests.support.live_service import LiveService, live_service
 
 KEY = "enx_0123456789abcdef0123"

@@ -72,6 +72,14 @@ def test_bytes_that_were_rejected_under_another_name_are_looked_at_again(service
     assert service.upload("model.onnx", data)["id"] != rejected["id"]
 
 
+def test_bytes_that_were_rejected_for_want_of_room_are_looked_at_again(service: LiveService) -> None:
+    data = os.urandom(33)
+    rejected = service.upload("model.onnx", data)
+    finding = {**_finding(), "code": "disk_full", "fault": "capacity"}
+    service.change(ModelRecord, rejected["id"], state="rejected", finding=finding)
+    assert service.upload("model.onnx", data)["id"] != rejected["id"]
+
+
 def test_uploads_of_the_same_bytes_at_the_same_time_end_in_one_model(service: LiveService) -> None:
     data = os.urandom(200_000)
     with _clients(service, 6) as clients, ThreadPoolExecutor(6) as pool:

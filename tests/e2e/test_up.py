@@ -52,3 +52,4 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_off_loopback_a_key_is_needed(tmp_path: Path) -> None:
     said = refused("--port", "0", "--host", "0.0.0.0", "--data-dir", str(tmp_path))  # noqa: S104
     assert "ENXUTO_OPERATOR_KEY" in said
+    assert "redis" not in said.lower(), "nothing is started that has to be stopped again"
