@@ -198,12 +198,21 @@ def _confirm(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Can
     else:
         original, winner = outcome.timed
         before, after = with_times(before, original), with_times(after, winner)
+    confirmed = _record(trials, candidate, before, after)  # before memory is measured: a stop must not lose it
     for_original = yield from measure_memory(trials, trials.model.file, samples, 0.96)
     for_winner = yield from measure_memory(trials, candidate.model.sha256, samples, 0.97)
-    trials.original = trials.original.model_copy(
-        update={"confirmation": before.model_copy(update={"memory_bytes": for_original})}
+    return _record(
+        trials,
+        confirmed,
+        before.model_copy(update={"memory_bytes": for_original}),
+        after.model_copy(update={"memory_bytes": for_winner}),
     )
-    confirmed = candidate.model_copy(update={"confirmation": after.model_copy(update={"memory_bytes": for_winner})})
+
+
+def _record(trials: Trials, candidate: Candidate, before: Measurements, after: Measurements) -> Candidate:
+    """Keep what was confirmed of the original and of the candidate."""
+    trials.original = trials.original.model_copy(update={"confirmation": before})
+    confirmed = candidate.model_copy(update={"confirmation": after})
     trials.replace(confirmed)
     return confirmed
 
@@ -226,8 +235,12 @@ def _evaluate_both(
 
 
 def _interrupted_ending(trials: Trials, reason: StopReason) -> _Ending:
-    """The best by what was seen before the search was stopped; nothing of it is proven."""
+    """The best by what was seen before the search was stopped: proven where that was done, else named as unproven."""
     goal = trials.request.goal or Goal()
+    judge = decide_recipe if trials.request.recipe else decide
+    for confirmed in trials.alive():
+        if confirmed.confirmation and confirmed.confirmation.speedup:
+            return _Ending(judge(goal, trials.original, confirmed), confirmed)
     if not trials.request.recipe:
         _reject(trials, goal, surely=False)
     seen = [candidate for candidate in trials.alive() if candidate.selection.drop or not trials.evaluated]

@@ -195,8 +195,8 @@ class World:
             ratio = self._facts(subject.model).speedup / base * luck
             timings.append(
                 Timing(
-                    block_medians_ms=[1 / ratio], calls=self.calls, p50_ms=1 / ratio, mean_ms=1 / ratio, cpu_ms=1 / ratio,
-                    ratio=ratio, cpu_ratio=ratio,
+                    block_medians_ms=[1 / ratio], calls=self.calls, p50_ms=1 / ratio, mean_ms=1 / ratio,
+                    cpu_ms=1 / ratio, ratio=ratio, cpu_ratio=ratio,
                 )
             )  # fmt: skip
         noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0)

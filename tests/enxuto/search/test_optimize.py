@@ -232,6 +232,12 @@ def test_a_cancel_ends_with_the_best_so_far():
     assert report.recommended.sha256 == ORIGINAL
 
 
+def test_a_cancel_after_the_confirmation_keeps_what_was_proven():
+    world = World({"static_int8": INT8})
+    report = search(world, control=Control(cancelled=lambda: "measure_memory" in world.kinds()))
+    assert (report.verdict, report.stopped, report.winner) == ("improved", "cancelled", "static_int8")
+
+
 def test_a_deadline_skips_what_there_is_no_time_for_and_still_confirms():
     report = _search_with_a_clock(World({"static_int8": INT8}), total_s=100.0, an_evaluation_s=40.0)
     assert report.stopped == "deadline"
