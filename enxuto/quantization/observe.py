@@ -8,6 +8,9 @@ import numpy as np
 
 from enxuto.quantization.affine import Range
 
+_LEAST_WIDTH = float(np.finfo(np.float32).tiny)
+"""Of a bin: values are divided by it in float32, where anything smaller may be zero."""
+
 
 class Observer(Protocol):
     def add(self, values: np.ndarray) -> None: ...
@@ -85,7 +88,7 @@ class Histogram:
 
     def _cover(self, reach: float) -> None:
         if self._width == 0.0:
-            self._width = reach / self.bins * (1 + 1e-6)
+            self._width = max(reach / self.bins * (1 + 1e-6), _LEAST_WIDTH)
         while reach >= self._width * self.bins:
             self._width *= 2
             merged = self._counts.reshape(-1, 2).sum(axis=1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enxuto.quantization.observe import Histogram, MinMax
@@ -28,6 +28,7 @@ def test_percentiles_of_a_stream_are_those_of_all_values(percentile: float, seed
         assert below <= np.percentile(everything, 100 * share) <= above, "numpy agrees on what is looked for"
 
 
+@example([[2.0**-149]])
 @given(st.lists(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), max_size=20), min_size=1, max_size=6))
 def test_no_value_is_lost_however_the_range_grows(batches: list[list[float]]) -> None:
     histogram = Histogram(100)
