@@ -62,7 +62,7 @@ def _print(name: str, found: ModelInspection) -> None:
 
 
 def _facts(name: str, found: ModelInspection) -> Iterator[tuple[str, str]]:
-    from enxuto.render.words import SPACE, size
+    from enxuto.words import SPACE, size
 
     opsets = ", ".join(f"{domain} {opset}" for domain, opset in found.opsets.items())
     kind = f"{found.precision} weights{', quantized' if found.quantized else ''}"

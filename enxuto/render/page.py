@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from enxuto.render import words
+from enxuto import words
 from enxuto.render.gaps import not_measured
 from enxuto.render.plots import bars, trade_off
 from enxuto.render.repeat import CALIBRATION, EVALUATION, repeat_line

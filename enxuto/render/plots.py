@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from enxuto.render.rows import Row
 from enxuto.render.scale import Bar, Scale, Tick, bar, drop_scale, factor_scale, factor_ticks
-from enxuto.render.words import drop_size, limit_percent
 from enxuto.report import OptimizeReport
 from enxuto.steps import Drop, Estimate
+from enxuto.words import drop_size, limit_percent
 
 
 @dataclass(frozen=True)

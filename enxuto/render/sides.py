@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from enxuto.render.plots import Column, drop_column, factor_bar, factor_column
 from enxuto.render.scale import Bar, bar, drop_scale, factor_scale
-from enxuto.render.words import drop_size, factor, interval, limit_percent
 from enxuto.report import Axis, CompareReport
+from enxuto.words import drop_size, factor, interval, limit_percent
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from enxuto.render import words
+from enxuto import words
 from enxuto.render.rows import Row, rows
 from enxuto.render.sides import Side, sides
 from enxuto.report import CompareReport, OptimizeReport, Outcome, Verdict

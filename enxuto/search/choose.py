@@ -6,9 +6,9 @@ from enxuto.goal import Goal
 from enxuto.judge.enough import samples_to_decide
 from enxuto.judge.speed import MARGIN
 from enxuto.metric import Metric
-from enxuto.render.words import limit_percent, percent
 from enxuto.report import Baseline, Candidate, Measurements
 from enxuto.steps import Drop
+from enxuto.words import limit_percent, percent
 
 ORIGINAL = "original"
 

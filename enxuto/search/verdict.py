@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from enxuto.goal import Goal
 from enxuto.judge.speed import MARGIN, speed_verdict
-from enxuto.render.words import limit_percent
 from enxuto.report import Baseline, Candidate, Measurements, Verdict
 from enxuto.search.choose import amount, broken_constraints, unproven_constraints
 from enxuto.steps import Estimate
+from enxuto.words import limit_percent
 
 _EQUAL = limit_percent(MARGIN)
 

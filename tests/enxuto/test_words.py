@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from enxuto import words
 from enxuto.goal import Goal, MaxDrop
-from enxuto.render import words
 
 
 @pytest.mark.parametrize(
