@@ -28,6 +28,8 @@ from workers.embedded_redis import EmbeddedRedis
 from workers.supervise import Part, PartDied, Supervisor, ToldToStop
 
 _READY_WITHIN_S = 60.0
+_REDIS_WITHIN_S = 10.0
+"""A Redis that somebody else started is there or is not."""
 
 
 def up(workers: int) -> int:
@@ -56,7 +58,10 @@ def _run(settings: Settings, listener: socket.socket, workers: int) -> None:
     try:
         if redis:
             supervisor.add(redis.part())
-        supervisor.wait_until(lambda: broker_answers(settings), within_s=_READY_WITHIN_S, what="Starting Redis")
+            supervisor.wait_until(lambda: broker_answers(settings), within_s=_READY_WITHIN_S, what="Starting Redis")
+        else:
+            reaching = "Reaching Redis at ENXUTO_REDIS_URL"
+            supervisor.wait_until(lambda: broker_answers(settings), within_s=_REDIS_WITHIN_S, what=reaching)
         for part in _parts(settings, listener, workers):
             supervisor.add(part)
         url = _url(listener)
