@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from enxuto.errors import EnxutoError, Finding, OutOfCapacity, StepCrashed
 from enxuto.execution.limits import Limits
 
+KILLED = "step_killed"
+"""Code of a step whose process somebody else ended."""
 _LONGEST_DETAIL = 4_000
 _LINES_QUOTED = 5
 _NO_MEMORY = re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from enxuto.errors import EnxutoError, Interrupted, StepCrashed
 from enxuto.execution.answer import read_answer, warn_of_missing_layers
-from enxuto.execution.explain import shortage
+from enxuto.execution.explain import KILLED, shortage
 from enxuto.execution.files import Files
 from enxuto.execution.folder import remove_abandoned, step_folder
 from enxuto.execution.leavings import collect
@@ -24,6 +25,7 @@ from enxuto.schema import Digest, Value
 from enxuto.steps import MEASURES, Done, Failed, Outcome, Step
 
 _CHILD = Path(__file__).with_name("child.py")
+_log = logging.getLogger(__name__)
 
 
 class StepRunner:
@@ -43,20 +45,31 @@ class StepRunner:
         remove_abandoned(scratch)
 
     def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
-        """Run one step. Raises Interrupted when ``stop()`` becomes true; all else is an outcome."""
+        """Run one step. Raises Interrupted when ``stop()`` becomes true; all else is an outcome.
+
+        A step that was killed from outside is tried once more: it was not its own doing, and the memory that this
+        machine lacked may be there a moment later.
+        """
         with alone(self._measuring_lock if step.kind in MEASURES else None, stop):
-            started = time.monotonic()
-            try:
-                result, files = self._run(step, stop)
-            except Interrupted:
+            outcome = self._attempt(step, stop)
+            if isinstance(outcome, Failed) and outcome.finding.code == KILLED:
+                _log.warning("step %s was killed from outside and is tried once more", step.kind)
+                outcome = self._attempt(step, stop)
+            return outcome
+
+    def _attempt(self, step: Step, stop: Callable[[], bool]) -> Outcome:
+        started = time.monotonic()
+        try:
+            result, files = self._run(step, stop)
+        except Interrupted:
+            raise
+        except EnxutoError as error:
+            return Failed(finding=error.finding, elapsed_s=time.monotonic() - started)
+        except OSError as error:
+            if (short := shortage(error)) is None:
                 raise
-            except EnxutoError as error:
-                return Failed(finding=error.finding, elapsed_s=time.monotonic() - started)
-            except OSError as error:
-                if (short := shortage(error)) is None:
-                    raise
-                return Failed(finding=short.finding, elapsed_s=time.monotonic() - started)
-            return Done[Value](result=result, files=files, elapsed_s=time.monotonic() - started)
+            return Failed(finding=short.finding, elapsed_s=time.monotonic() - started)
+        return Done[Value](result=result, files=files, elapsed_s=time.monotonic() - started)
 
     def _run(self, step: Step, stop: Callable[[], bool]) -> tuple[Value, dict[str, Digest]]:
         inputs = {digest: self._path(digest) for digest in digests_of(step)}

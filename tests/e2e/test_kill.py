@@ -83,14 +83,11 @@ def test_a_job_whose_worker_is_killed_is_taken_up_where_it_was(service: Service)
     assert service.record(job).attempt <= 2
 
 
-def test_a_killed_step_is_one_finding_and_the_job_ends_once(service: Service) -> None:
+def test_a_killed_step_is_tried_once_more_and_the_job_ends_once(service: Service) -> None:
     job = start_job(service)
     wait_for(lambda: bool(service.step_pids()))
     kill(service.step_pids())
-    ended = service.wait(job)
-    assert service.ends(job) == [ended["state"]]
-    if ended["state"] == "failed":  # what was killed was none of the steps that a job can do without
-        assert ended["error"]["class"] in ("internal", "capacity")
+    assert_ended_well_and_once(service, job)
 
 
 def test_everything_dies_with_the_supervisor_and_the_next_start_takes_the_job_up(service: Service) -> None:

@@ -160,21 +160,36 @@ def test_a_step_that_takes_too_long_is_a_row_with_its_reason(bench: Bench) -> No
     assert list(bench.scratch.iterdir()) == []
 
 
-def test_a_step_whose_process_is_killed_is_a_row_with_its_reason(bench: Bench) -> None:
-    step = endless(bench.model())
-    before = set(children_of(os.getpid()))
+def kill_children(times: int) -> threading.Thread:
+    """Kills as many of this process's next children, each as soon as it is there."""
+    known = set(children_of(os.getpid()))
 
-    def kill_it() -> None:
-        wait_for(lambda: bool(set(children_of(os.getpid())) - before))
-        (child,) = set(children_of(os.getpid())) - before
-        os.kill(child, signal.SIGKILL)
+    def kill_them() -> None:
+        for _ in range(times):
+            wait_for(lambda: bool(set(children_of(os.getpid())) - known))
+            (child,) = set(children_of(os.getpid())) - known
+            os.kill(child, signal.SIGKILL)
+            known.add(child)
 
-    killer = threading.Thread(target=kill_it)
+    killer = threading.Thread(target=kill_them)
     killer.start()
-    outcome = bench.runner()(step, stop=never)
+    return killer
+
+
+def test_a_step_whose_process_is_killed_is_tried_once_more(bench: Bench) -> None:
+    killer = kill_children(1)
+    outcome = bench.runner()(InspectModel(model=bench.model(), name="model.onnx"), stop=never)
+    killer.join()
+    assert isinstance(outcome, Done)
+
+
+def test_a_step_whose_process_is_killed_twice_is_a_row_with_its_reason(bench: Bench) -> None:
+    killer = kill_children(2)
+    outcome = bench.runner()(endless(bench.model()), stop=never)
     killer.join()
     assert isinstance(outcome, Failed)
     assert outcome.finding.code == "step_killed"
+    assert list(bench.scratch.iterdir()) == []
 
 
 class FullDisk(FolderFiles):
