@@ -16,8 +16,8 @@ from enxuto.search.choose import amount, too_wide
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.resolve import resolve_compare
 from enxuto.search.splits import all_samples
-from enxuto.search.timing import CONFIRMING, time_side_by_side
-from enxuto.search.trial import evaluation_files, scored, with_times
+from enxuto.search.timing import CONFIRMING, time_side_by_side, with_times
+from enxuto.search.trial import evaluation_files, scored
 from enxuto.search.verdict import exact
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import (

@@ -16,21 +16,18 @@ from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeR
 from enxuto.request import OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
+from enxuto.search.measured import measure_memory, time_candidates, time_models
 from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, found, metered
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import count, split_samples
-from enxuto.search.timing import CONFIRMING
+from enxuto.search.timing import CONFIRMING, with_times
 from enxuto.search.trial import (
     Trials,
     evaluate_original,
     evaluation_files,
     evaluation_step,
-    measure_memory,
     scored,
-    time_candidates,
-    time_models,
     try_recipes,
-    with_times,
 )
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.signature import DatasetInput, ModelInput

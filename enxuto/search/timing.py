@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from enxuto.judge.speed import speedup
-from enxuto.report import Latency
+from enxuto.report import Latency, Measurements
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Progress, Reply, Task, found
@@ -142,3 +142,9 @@ def _timed(
         raw=calls,
     )
     return Timed(latency, speedup(ratios, seed=request.seed), ratios)
+
+
+def with_times(measurements: Measurements, timed: Timed) -> Measurements:
+    return measurements.model_copy(
+        update={"latency": timed.latency, "speedup": timed.speedup, "load_ratios": timed.ratios}
+    )

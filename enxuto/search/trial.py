@@ -1,8 +1,8 @@
-"""Tries recipes: applies each, scores it on the samples that choose, and times what survived against the original."""
+"""Tries recipes: applies each, and scores it on the samples that choose."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from enxuto.errors import Finding
@@ -14,7 +14,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import PlanFailed, Progress, Reply, Task, found
 from enxuto.search.splits import SampleSplits, count
-from enxuto.search.timing import CONFIRMING, SCREENING, Effort, SideBySide, Timed, time_side_by_side
+from enxuto.search.timing import CONFIRMING, SCREENING
 from enxuto.signature import ModelInput
 from enxuto.steps import (
     Applied,
@@ -24,15 +24,9 @@ from enxuto.steps import (
     EvaluationFiles,
     Failed,
     HostNoise,
-    MeasureMemory,
-    MemoryUse,
     Samples,
-    Subject,
 )
 
-_MOST_SIDE_BY_SIDE = 8
-"""Models in one process: more would crowd each other out of memory and cache."""
-_MOST_BYTES_SIDE_BY_SIDE = 1 << 30
 _FRESH_PROCESS_S = 1.0
 _SUBJECT_S = 0.4
 """To load a small model, warm it up and time it."""
@@ -211,100 +205,3 @@ def scored(evaluation: Evaluation) -> Measurements:
         drop=evaluation.drop,
         fidelity=evaluation.fidelity,
     )
-
-
-def with_times(measurements: Measurements, timed: Timed) -> Measurements:
-    return measurements.model_copy(
-        update={"latency": timed.latency, "speedup": timed.speedup, "load_ratios": timed.ratios}
-    )
-
-
-def time_candidates(trials: Trials, candidates: Sequence[Candidate]) -> Generator[Task, Reply, None]:
-    """Time candidates side by side with the original, in groups; what brings a group down is found one by one."""
-    groups = list(_groups(candidates))
-    share = 0.2 / max(len(groups), 1)
-    for position, group in enumerate(groups):
-        fraction = 0.55 + share * position
-        outcome = yield from _time_group(trials, group, fraction, share)
-        if isinstance(outcome, Failed) and len(group) > 1:
-            for candidate in group:
-                outcome = yield from _time_group(trials, [candidate], fraction + share, 0.0)
-                _drop_failed(trials, candidate, outcome)
-        else:
-            _drop_failed(trials, group[0], outcome)
-
-
-def _drop_failed(trials: Trials, candidate: Candidate, outcome: SideBySide | Failed) -> None:
-    """Make a row with its reason of a candidate that was timed alone and failed."""
-    if isinstance(outcome, Failed):
-        trials.replace(failed(trials, candidate.name, candidate.recipe, outcome.finding))
-
-
-def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    group: list[Candidate] = []
-    size = 0
-    for candidate in candidates:
-        bytes_here = candidate.model.size_bytes if candidate.model else 0
-        if group and (len(group) >= _MOST_SIDE_BY_SIDE or size + bytes_here > _MOST_BYTES_SIDE_BY_SIDE):
-            yield group
-            group, size = [], 0
-        group.append(candidate)
-        size += bytes_here
-    if group:
-        yield group
-
-
-def _time_group(
-    trials: Trials, group: Sequence[Candidate], fraction: float, share: float
-) -> Generator[Task, Reply, SideBySide | Failed]:
-    subjects = [Subject(model=trials.model.file)]
-    subjects += [Subject(model=candidate.model.sha256) for candidate in group if candidate.model]
-    outcome = yield from time_models(trials, subjects, trials.splits.selection, SCREENING, "measure", fraction, share)
-    if isinstance(outcome, SideBySide):
-        original, *others = outcome.timed
-        trials.original = trials.original.model_copy(
-            update={"selection": with_times(trials.original.selection, original)}
-        )
-        for candidate, timed in zip(group, others, strict=True):
-            selection = with_times(candidate.selection, timed)
-            trials.replace(candidate.model_copy(update={"selection": selection}))
-    return outcome
-
-
-def time_models(
-    trials: Trials,
-    subjects: Sequence[Subject],
-    samples: Samples | None,
-    effort: Effort,
-    phase: str,
-    fraction: float,
-    share: float,
-) -> Generator[Task, Reply, SideBySide | Failed]:
-    """Time models side by side and keep what else went on while they were."""
-    outcome = yield from time_side_by_side(
-        subjects,
-        trials.request,
-        samples,
-        effort,
-        lambda load: trials.progress(
-            phase, f"timing {len(subjects)} models, load {load + 1}", fraction + share * load / effort.most
-        ),
-    )
-    if isinstance(outcome, SideBySide):
-        trials.noise += outcome.noise
-    return outcome
-
-
-def measure_memory(
-    trials: Trials, model: Digest, samples: Samples | None, fraction: float
-) -> Generator[Task, Reply, int | None]:
-    """Peak resident bytes of a fresh process that runs the model; None where it failed."""
-    step = MeasureMemory(
-        subject=Subject(model=model),
-        workload=trials.request.workload,
-        samples=samples,
-        preprocessing=trials.request.preprocessing,
-        seed=trials.request.seed,
-    )
-    reply = yield Task(step, trials.progress("measure", "measuring memory", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse).peak_bytes
