@@ -95,7 +95,7 @@ def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Re
     remaining: float | None = None
     costs: list[float] = []
     for position, recipe in enumerate(recipes):
-        reserve = confirmation_reserve_s(trials) + (max(costs) if costs else 0.0)
+        reserve = max(costs, default=0.0) + (confirmation_reserve_s(trials) if trials.alive() else 0.0)
         if remaining is not None and remaining < reserve:
             trials.candidates.extend(_untried(recipe) for recipe in recipes[position:])
             return True

@@ -304,6 +304,12 @@ def _search_on_time(world: World, total_s: float, duration_s: Callable[[Step], f
         return report
 
 
+def test_no_time_is_held_back_to_confirm_while_there_is_nothing_to_confirm():
+    report = _search_with_a_clock(World({"weight_only": Facts(speedup=1.5)}), total_s=14.0, an_evaluation_s=1.0)
+    outcomes = {candidate.name: candidate.outcome for candidate in report.candidates}
+    assert (outcomes["static_int8"], outcomes["weight_only"]) == ("not_applicable", "feasible")
+
+
 def _search_with_a_clock(world: World, total_s: float, an_evaluation_s: float) -> OptimizeReport:
     plan = optimize(OptimizeOptions(), a_model(), a_dataset(), None, this_machine())
     task, remaining = next(plan), total_s
