@@ -1,6 +1,6 @@
 """Whether a speedup can be believed: a model against itself under another name, and against one that differs.
 
-    python bench/aa.py [MODEL [OTHER]] [--repeats 4] [--loads 6] [--blocks 10] [--block-ms 30] [--threads 1]
+    python bench/aa.py [MODEL [OTHER]] [--repeats 4] [--loads 6] [--rounds 30] [--block-ms 10] [--threads 1]
 
 Each repeat times the three side by side over fresh loads, in the box, as a job does. The model against itself must stay
 within the margin; the other must be told apart as often as its difference is beyond it. Without a path, a small network
@@ -21,8 +21,9 @@ from onnx.parser import parse_model
 
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.process import StepRunner
-from enxuto.judge.speed import MARGIN, speed_verdict, speedup
+from enxuto.judge.speed import speed_verdict, speedup
 from enxuto.machine import this_machine
+from enxuto.request import MARGIN
 from enxuto.schema import Digest
 from enxuto.steps import Done, LatencyLoad, MeasureLatency, Subject
 from enxuto.workload import Workload
@@ -58,7 +59,8 @@ def _load(run: StepRunner, models: Sequence[Digest], arguments: argparse.Namespa
         load=load,
         seed=0,
         block_ms=arguments.block_ms,
-        blocks=arguments.blocks,
+        rounds=arguments.rounds,
+        most_rounds=3 * arguments.rounds,
     )
     outcome = run(step, stop=lambda: False)
     if not isinstance(outcome, Done) or not isinstance(outcome.result, LatencyLoad):
@@ -72,7 +74,7 @@ def _show(name: str, repeat: int, loads: Sequence[LatencyLoad], position: int) -
     found = speedup(ratios)
     spread = 100 * statistics.stdev(ratios) / statistics.mean(ratios)
     numbers = [f"{number:.3f}" for number in (found.value, found.low, found.high, cpu)]
-    verdict = speed_verdict(found)
+    verdict = speed_verdict(found, MARGIN)
     print(ROW.format(name, repeat, *numbers, f"{spread:.2f}", verdict), flush=True)
     return verdict
 
@@ -107,8 +109,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("other", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--loads", type=int, default=6)
-    parser.add_argument("--blocks", type=int, default=10)
-    parser.add_argument("--block-ms", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--block-ms", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=1)
     return parser.parse_args()

@@ -81,7 +81,7 @@ def main() -> None:
 def report(path: Path, given: argparse.Namespace) -> Iterator[str]:
     try:
         original = read_model(path)
-        baseline = load_model(path, "onnxruntime", 1)
+        baseline = load_model(path)
         calibration, evaluation = samples(path, baseline, given.dim)
         expected = outputs(baseline, evaluation, given.batch)
     except BadInput as error:
@@ -103,7 +103,7 @@ def report(path: Path, given: argparse.Namespace) -> Iterator[str]:
                 write_model(done.model, target)
                 require_valid(target)
                 require_same_signature(original, read_model(target))
-                found = outputs(load_model(target, "onnxruntime", 1), evaluation, given.batch)
+                found = outputs(load_model(target), evaluation, given.batch)
                 speed = speedup(path, target, evaluation, given) if given.loads else float("nan")
             except NotApplicable as error:
                 yield f"{name}: not applicable: {error.code}: {error.detail[:200]}"
@@ -176,7 +176,7 @@ def sqnr_db(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
 def speedup(before: Path, after: Path, feeds: dict[str, np.ndarray], given: argparse.Namespace) -> float:
     ratios = []
     for _ in range(given.loads):
-        models = [load_model(path, "onnxruntime", 1) for path in (before, after)]
+        models = [load_model(path) for path in (before, after)]
         one = next(iter(ArrayBatches(feeds)(batch_size(models[0], given.batch))))
         times: list[list[float]] = [[], []]
         for model in models:

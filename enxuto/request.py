@@ -10,25 +10,39 @@ from enxuto.goal import Goal, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
+from enxuto.scenario import Offline, Scenario, ServingGoal
 from enxuto.schema import Value
+from enxuto.settings import RunSettings
 from enxuto.workload import Workload
 
+MARGIN = 0.03
+"""Two times closer than this share of each other count as equal, where nothing else is asked."""
 
-class _Options(Value):
+
+class RunOptions(Value):
+    """What every request says of how models are run."""
+
     preprocessing: Preprocessing = Field(default_factory=dict, max_length=64)
     """How stored samples become the model's inputs, by input name."""
-    metric: Metric | None = None
-    """What accuracy means. By default it follows from the labels: top-1 for integers, mean squared error for floats,
-    agreement with the original where there are none."""
     workload: Workload = Field(default_factory=Workload)
     """The conditions that measurements hold for."""
     deadline_s: float | None = Field(None, gt=0, le=7 * 86400)
     """Seconds after which the best found so far is the answer."""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Splits, orders and samples follow from it."""
+    """Splits, orders, arrivals and samples follow from it."""
 
 
-class OptimizeOptions(_Options):
+class JudgedOptions(RunOptions):
+    """What every request says that judges one model against another."""
+
+    metric: Metric | None = None
+    """What accuracy means. By default it follows from the labels: top-1 for integers, mean squared error for floats,
+    agreement with the original where there are none."""
+    margin: float = Field(MARGIN, gt=0, le=1)
+    """Practical equality: two times closer than this share of each other count as equal."""
+
+
+class OptimizeOptions(JudgedOptions):
     """Make a model lean: by a goal, which searches, or by a recipe, which is applied as it is and judged."""
 
     goal: Goal | None = None
@@ -43,8 +57,41 @@ class OptimizeOptions(_Options):
         return self
 
 
-class CompareOptions(_Options):
+class CompareOptions(JudgedOptions):
     """Judge a model against another on the same samples and the same machine."""
 
     thresholds: Thresholds = Field(default_factory=Thresholds)
     """What must hold for the comparison to pass."""
+    settings: RunSettings | None = None
+    """Runtime of ``model`` and how it is set up; null: the first of ``workload.runtimes`` with its defaults."""
+    against_settings: RunSettings | None = None
+    """The same for ``against``: so a model can be compared with itself on another runtime."""
+
+
+class BenchmarkOptions(RunOptions):
+    """Measure how a model carries load: batches, requests, and what it takes to serve it."""
+
+    scenario: Scenario = Field(default_factory=Offline)
+    """How requests come. Offline, with the knee found by itself, where nothing is said."""
+    settings: list[RunSettings] | None = Field(None, min_length=1, max_length=8)
+    """Runtimes and how they are set up; null: each of ``workload.runtimes`` with its defaults, in the offline scenario,
+    and the first of them in the others."""
+    memory_mb: float | None = Field(None, gt=0, le=1e7)
+    """Find the largest batch whose peak resident memory stays within this, in megabytes (10^6 bytes)."""
+    serving: ServingGoal | None = None
+    """Make a serving plan from the measured curves, and check it by a real load run; offline only."""
+
+    @model_validator(mode="after")
+    def _plan_needs_curves(self) -> Self:
+        if (self.serving or self.memory_mb) and not isinstance(self.scenario, Offline):
+            raise ValueError("serving and memory_mb rest on the curves of the offline scenario: ask for that one")
+        return self
+
+
+class ProfileOptions(RunOptions):
+    """Where the time of a call goes, node by node, and how near each is to what this machine can do."""
+
+    settings: RunSettings | None = None
+    """Runtime of ``model`` and how it is set up; null: the first of ``workload.runtimes`` with its defaults."""
+    against_settings: RunSettings | None = None
+    """The same for the model beside it, where there is one."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from enxuto.schema import Value
+from enxuto.settings import RuntimeName
 
-RuntimeName = Literal["onnxruntime"]
-"""The runtimes that a model can be run by."""
 LARGEST_BATCH = 65536
 
 
@@ -22,5 +21,5 @@ class Workload(Value):
     """Threads inside one operator."""
     dims: dict[str, Annotated[int, Field(ge=1, le=1 << 20)]] = Field(default_factory=dict, max_length=64)
     """Sizes of symbolic dimensions that the data does not settle, by name."""
-    runtimes: list[RuntimeName] = Field(default=["onnxruntime"], min_length=1, max_length=8)
-    """Runtimes allowed."""
+    runtimes: list[RuntimeName] = Field(default=["onnxruntime", "openvino"], min_length=1, max_length=8)
+    """Runtimes allowed. The first one is what the original is run by."""

@@ -196,4 +196,4 @@ def _optimize_estimate(
 
 
 def _timing_s(effort: Effort, *, subjects: int) -> float:
-    return round(effort.most * effort.blocks * effort.block_ms * subjects / 1000, 1)
+    return round(effort.most * effort.rounds * effort.block_ms * subjects / 1000, 1)

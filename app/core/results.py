@@ -16,7 +16,7 @@ from enxuto.report import (
     Verdict,
 )
 from enxuto.schema import Value
-from enxuto.workload import RuntimeName
+from enxuto.settings import RunSettings, RuntimeName
 
 
 class BaselineResult(Value):
@@ -36,7 +36,7 @@ class CandidateResult(Value):
     """Its id, where it was kept."""
     recipe: Recipe
     runtime: RuntimeName
-    settings: dict[str, str]
+    settings: RunSettings
     outcome: Outcome
     reason: str
     measurements: Measurements
@@ -109,7 +109,7 @@ def _candidate(candidate: Candidate) -> CandidateResult:
         name=candidate.name,
         model=candidate.model.id if candidate.model else None,
         recipe=candidate.recipe,
-        runtime=candidate.runtime,
+        runtime=candidate.settings.runtime,
         settings=candidate.settings,
         outcome=candidate.outcome,
         reason=candidate.reason,

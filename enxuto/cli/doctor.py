@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from enxuto.execution.examine import Examination, examine_sandbox
-from enxuto.workload import RuntimeName
+from enxuto.settings import RuntimeName
 
 
 def doctor(

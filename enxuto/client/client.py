@@ -22,7 +22,7 @@ from enxuto.goal import Goal, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
-from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
+from enxuto.report import Report, ReportAdapter
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.search.plan import Progress
 from enxuto.workload import Workload
@@ -182,7 +182,7 @@ class Client:
     def cancel(self, job_id: str) -> Job:
         return _parse(Job, self._transport.post(f"/v1/jobs/{_part(job_id)}/cancel"))
 
-    def report(self, job_id: str) -> OptimizeReport | CompareReport:
+    def report(self, job_id: str) -> Report:
         content = self._transport.get(f"/v1/jobs/{_part(job_id)}/report").content
         try:
             return ReportAdapter.validate_json(content)

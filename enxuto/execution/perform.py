@@ -14,8 +14,13 @@ from enxuto.steps import (
     InspectModel,
     MeasureLatency,
     MeasureMemory,
+    MeasurePeaks,
+    MeasureThroughput,
+    PlanServing,
+    ProfileModel,
     RenderReport,
     Result,
+    RunLoad,
     Step,
     SummarizeLatency,
 )
@@ -52,6 +57,26 @@ def perform(step: Step, files: Mapping[Digest, Path], out: Path) -> Result:
             from enxuto.measure.memory import measure_memory
 
             return measure_memory(step, files, out)
+        case MeasureThroughput():
+            from enxuto.measure.throughput import measure_throughput
+
+            return measure_throughput(step, files, out)
+        case RunLoad():
+            from enxuto.measure.load import run_load
+
+            return run_load(step, files, out)
+        case PlanServing():
+            from enxuto.serving.choose import plan_serving
+
+            return plan_serving(step, files, out)
+        case MeasurePeaks():
+            from enxuto.measure.peaks import measure_peaks
+
+            return measure_peaks(step, files, out)
+        case ProfileModel():
+            from enxuto.measure.profile import profile_model
+
+            return profile_model(step, files, out)
         case RenderReport():
             from enxuto.render.page import render_report
 

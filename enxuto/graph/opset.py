@@ -56,7 +56,7 @@ def _require_same_outputs(before: ir.Model, after: ir.Model, minimum: int, conte
 def _outputs(model: ir.Model, context: Context) -> dict[str, np.ndarray]:
     path = context.scratch / "opset.onnx"
     write_model(model, path)
-    loaded = load_model(path, "onnxruntime", 1)
+    loaded = load_model(path)
     path.unlink()
     arrays = loaded.run(a_batch(loaded, context))
     return {spec.name: array for spec, array in zip(loaded.outputs, arrays, strict=True)}

@@ -40,9 +40,9 @@ def require_same_signature(before: ir.Model, after: ir.Model) -> None:
 def require_runs(source: Path, path: Path, feeds: Mapping[str, np.ndarray]) -> None:
     """The model loads in onnxruntime and runs once. One that only the original could run is the recipe's fault."""
     try:
-        load_model(path, "onnxruntime", 1).run(feeds)
+        load_model(path).run(feeds)
     except BadInput as error:
-        load_model(source, "onnxruntime", 1).run(feeds)  # raises where the original is at fault
+        load_model(source).run(feeds)  # raises where the original is at fault
         raise BadInput(
             f"The original model runs, the transformed one does not: {error.detail}",
             code="output_fails_to_run",

@@ -23,7 +23,7 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     """Raises NotApplicable or BadInput, both naming the technique at fault."""
     source = files[step.model]
     original = read_model(source)
-    inputs = load_model(source, "onnxruntime", 1).inputs
+    inputs = load_model(source).inputs
     samples = SampleBatches(step.calibration, files, step.preprocessing, inputs) if step.calibration else None
     with TemporaryDirectory() as scratch:
         work = _apply(step, Work(original), samples, Path(scratch))

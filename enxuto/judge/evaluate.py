@@ -30,7 +30,7 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
     Raises:
         BadInput: the model does not run on these samples, or its output, the labels and the metric do not fit.
     """
-    model = load_model(files[step.model], step.workload.runtimes[0], step.workload.threads)
+    model = load_model(files[step.subject.model], step.subject.settings, step.workload.threads)
     samples = SampleBatches(step.samples, files, step.preprocessing, model.inputs)
     if not samples.count:
         raise BadInput("no samples to evaluate on", code="too_few_samples", hint="Give more evaluation samples.")

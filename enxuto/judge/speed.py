@@ -15,8 +15,6 @@ from typing import Literal
 from enxuto.judge.student import expanded_level, t_quantile
 from enxuto.steps import Estimate
 
-MARGIN = 0.03
-"""Two times closer than this share of each other count as equal."""
 RESAMPLES = 10_000
 _BOOTSTRAP_FROM = 5
 """Fewer values than this cannot bound their own mean by resampling: the resampled means never leave their range."""
@@ -42,7 +40,7 @@ def speedup(load_ratios: Sequence[float], *, confidence: float = 0.95, seed: int
     return Estimate(value=math.exp(fmean(logs)), low=math.exp(low), high=math.exp(high), confidence=confidence)
 
 
-def speed_verdict(speedup: Estimate, margin: float = MARGIN) -> SpeedVerdict:
+def speed_verdict(speedup: Estimate, margin: float) -> SpeedVerdict:
     """What the interval says: all of it beyond the margin, all of it within, or neither."""
     faster, slower = 1 + margin, 1 / (1 + margin)
     if speedup.low > faster:

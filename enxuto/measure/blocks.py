@@ -27,11 +27,6 @@ class Block:
     def median_ms(self) -> float:
         return statistics.median(self.wall_ns) / 1e6
 
-    @property
-    def cpu_ms(self) -> float:
-        """A call."""
-        return self.cpu_ns / len(self.wall_ns) / 1e6
-
 
 def time_block(call: Callable[[], object], calls: int) -> Block:
     """Time this many calls, after one that is not timed: what ran before may have taken the caches."""

@@ -1,8 +1,10 @@
 """Times models side by side in one fresh load, and pools the call times of several loads.
 
 Within a load, rounds hold one block of calls of each model, in an order drawn anew each round, and the ratio of a round
-comes from neighbors in time: what slows the machine slows both. How the model happens to be loaded stays the same
-within a process, so one load gives one ratio, and the interval is made over loads (``judge.speed``).
+comes from neighbors in time: what slows the machine slows both. What slows one model more than another is somebody else
+on the same core, and rounds in which a probe between the blocks shows that do not count. How the model happens to be
+loaded stays the same within a process, so one load gives one ratio, and the interval is made over loads
+(``judge.speed``).
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +25,13 @@ from enxuto.dataset import SampleBatches, feeds_for
 from enxuto.errors import BadInput
 from enxuto.measure.blocks import Block, time_block, warm_up
 from enxuto.measure.noise import NoiseWatch
+from enxuto.measure.probe import CoreProbe, floor_of, is_slow
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.schema import Digest
 from enxuto.steps import (
     CALLS_FOR_P95,
     CALLS_FOR_P99,
+    Histogram,
     LatencyLoad,
     LatencySummary,
     MeasureLatency,
@@ -38,6 +44,9 @@ from enxuto.steps import (
 _WARM_UP_S = 2.0
 """At most, for each model: as long as a hundred calls or more of all but the largest."""
 _CALLS_FILE = "calls.npz"
+_FEWEST_QUIET = 0.5
+"""Share of the rounds wanted: where fewer were quiet, all count, and the load is known as a disturbed one."""
+_BINS = 40
 
 
 def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Path) -> LatencyLoad:
@@ -51,12 +60,20 @@ def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Pat
     sizes = [warm_up(call, step.block_ms, _WARM_UP_S) for call in calls]
     watch = NoiseWatch.begin()
     with _no_collection():
-        rounds = [_time_round(calls, sizes, draw) for _ in range(step.blocks)]
+        rounds = _time_rounds(step, partial(_time_round, calls, sizes, CoreProbe(), draw))
     noise = watch.end()
-    walls = [_all_calls(position, rounds) for position in range(len(calls))]
+    floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
+    quiet = [each.is_quiet(floor_ns) for each in rounds]
+    counted = quiet if sum(quiet) >= step.rounds * _FEWEST_QUIET else [True] * len(rounds)
+    walls = [_all_calls(position, rounds, counted) for position in range(len(calls))]
     np.savez(out / _CALLS_FILE, allow_pickle=False, **{str(position): wall for position, wall in enumerate(walls)})
-    timings = [_timing(position, rounds, wall) for position, wall in enumerate(walls)]
-    return LatencyLoad(timings=timings, noise=noise, calls_file=_CALLS_FILE)
+    return LatencyLoad(
+        timings=[_timing(position, rounds, counted, wall) for position, wall in enumerate(walls)],
+        counted=counted,
+        probe_us=floor_ns / 1000,
+        noise=noise.model_copy(update={"disturbed_share": 1 - sum(quiet) / len(quiet)}),
+        calls_file=_CALLS_FILE,
+    )
 
 
 def summarize_latency(step: SummarizeLatency, files: Mapping[Digest, Path], out: Path) -> LatencySummary:
@@ -89,32 +106,67 @@ def _load_all(step: MeasureLatency, files: Mapping[Digest, Path], draw: random.R
     calls: dict[int, Callable[[], object]] = {}
     for position in draw.sample(range(len(step.subjects)), k=len(step.subjects)):
         subject = step.subjects[position]
-        model = load_model(files[subject.model], subject.runtime, step.workload.threads)
+        model = load_model(files[subject.model], subject.settings, step.workload.threads)
         calls[position] = load_subject(step, model, files)
     return [calls[position] for position in range(len(calls))]
 
 
-def _time_round(calls: Sequence[Callable[[], object]], sizes: Sequence[int], draw: random.Random) -> list[Block]:
+@dataclass(frozen=True)
+class _Round:
+    """A block of each subject, side by side in time, and the probes around them."""
+
+    blocks: Sequence[Block]
+    probes_ns: Sequence[float]
+
+    def is_quiet(self, floor_ns: float) -> bool:
+        return not any(is_slow(probe, floor_ns) for probe in self.probes_ns)
+
+
+def _time_rounds(step: MeasureLatency, time_round: Callable[[], _Round]) -> list[_Round]:
+    """As many as are wanted, and more where some were disturbed."""
+    rounds: list[_Round] = []
+    while len(rounds) < step.most_rounds:
+        rounds.append(time_round())
+        if len(rounds) >= step.rounds:
+            floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
+            if sum(each.is_quiet(floor_ns) for each in rounds) >= step.rounds:
+                break
+    return rounds
+
+
+def _time_round(
+    calls: Sequence[Callable[[], object]], sizes: Sequence[int], probe: Callable[[], float], draw: random.Random
+) -> _Round:
     order = draw.sample(range(len(calls)), k=len(calls))
-    blocks = {position: time_block(calls[position], sizes[position]) for position in order}
-    return [blocks[position] for position in range(len(calls))]
+    probes, blocks = [probe()], {}
+    for position in order:
+        blocks[position] = time_block(calls[position], sizes[position])
+        probes.append(probe())
+    return _Round([blocks[position] for position in range(len(calls))], probes)
 
 
-def _timing(position: int, rounds: Sequence[Sequence[Block]], wall_ns: np.ndarray) -> Timing:
-    blocks = [blocks[position] for blocks in rounds]
+def _timing(position: int, rounds: Sequence[_Round], counted: Sequence[bool], wall_ns: np.ndarray) -> Timing:
+    counting = [each.blocks for each in compress(rounds, counted)]
     return Timing(
-        block_medians_ms=[block.median_ms for block in blocks],
+        block_medians_ms=[each.blocks[position].median_ms for each in rounds],
         calls=len(wall_ns),
         p50_ms=float(np.median(wall_ns)) / 1e6,
         mean_ms=float(wall_ns.mean()) / 1e6,
-        cpu_ms=statistics.median(block.cpu_ms for block in blocks),
-        ratio=statistics.median(blocks[0].median_ms / blocks[position].median_ms for blocks in rounds),
-        cpu_ratio=statistics.median(blocks[0].cpu_ms / blocks[position].cpu_ms for blocks in rounds),
+        cpu_ms=_cpu_ms(position, counting),
+        ratio=statistics.median(blocks[0].median_ms / blocks[position].median_ms for blocks in counting),
+        cpu_ratio=_cpu_ms(0, counting) / _cpu_ms(position, counting),
     )
 
 
-def _all_calls(position: int, rounds: Sequence[Sequence[Block]]) -> np.ndarray:
-    return np.concatenate([np.asarray(blocks[position].wall_ns, dtype=np.int64) for blocks in rounds])
+def _cpu_ms(position: int, rounds: Sequence[Sequence[Block]]) -> float:
+    """Of a call, over all rounds together: some kernels count processor time in ticks as long as half a block."""
+    blocks = [each[position] for each in rounds]
+    return sum(block.cpu_ns for block in blocks) / sum(len(block.wall_ns) for block in blocks) / 1e6
+
+
+def _all_calls(position: int, rounds: Sequence[_Round], counted: Sequence[bool]) -> np.ndarray:
+    blocks = [each.blocks[position] for each in compress(rounds, counted)]
+    return np.concatenate([np.asarray(block.wall_ns, dtype=np.int64) for block in blocks])
 
 
 def _read_calls(path: Path) -> list[np.ndarray]:
@@ -131,7 +183,17 @@ def _percentiles(wall_ns: np.ndarray) -> Percentiles:
         p50_ms=at(50),
         p95_ms=at(95) if wall_ns.size >= CALLS_FOR_P95 else None,
         p99_ms=at(99) if wall_ns.size >= CALLS_FOR_P99 else None,
+        histogram=histogram(wall_ns),
     )
+
+
+def histogram(times_ns: np.ndarray) -> Histogram:
+    """Forty bins over all but the slowest hundredth, which the last one takes whole."""
+    highest = np.percentile(times_ns, 99)
+    lowest = min(times_ns.min(), highest)
+    edges = np.linspace(lowest, max(highest, lowest * 1.001 + 1), _BINS + 1)
+    counts, _ = np.histogram(np.minimum(times_ns, edges[-1]), bins=edges)
+    return Histogram(edges_ms=[float(edge) / 1e6 for edge in edges], counts=[int(count) for count in counts])
 
 
 @contextmanager

@@ -23,11 +23,17 @@ def measure_memory(step: MeasureMemory, files: Mapping[Digest, Path], out: Path)
         BadInput: the subject does not load or run.
     """
     runtime_bytes = _resident_bytes("VmRSS")
-    model = load_model(files[step.subject.model], step.subject.runtime, step.workload.threads)
+    model = load_model(files[step.subject.model], step.subject.settings, step.workload.threads)
+    loaded_bytes = _resident_bytes("VmRSS")
     call = load_subject(step, model, files)
     for _ in range(_CALLS):
         call()
-    return MemoryUse(peak_bytes=_resident_bytes("VmHWM"), runtime_bytes=runtime_bytes)
+    return MemoryUse(
+        peak_bytes=_resident_bytes("VmHWM"),
+        runtime_bytes=runtime_bytes,
+        loaded_bytes=loaded_bytes,
+        steady_bytes=_resident_bytes("VmRSS"),
+    )
 
 
 def _resident_bytes(counter: str) -> int:

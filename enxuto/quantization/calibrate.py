@@ -33,7 +33,7 @@ def ranges(
         )
     path = context.scratch / "observed.onnx"
     write_model(_with_outputs(model, names), path)
-    loaded = load_model(path, "onnxruntime", 1)
+    loaded = load_model(path)
     observers = {name: observer() for name in names}
     for feeds in _feeds(loaded, names, batches, context):
         for name, values in _tensors(loaded, feeds).items():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enxuto.goal import Goal
 from enxuto.judge.enough import samples_to_decide
-from enxuto.judge.speed import MARGIN
 from enxuto.metric import Metric
 from enxuto.report import Baseline, Candidate, Measurements
+from enxuto.request import MARGIN
 from enxuto.steps import Drop
 from enxuto.words import limit_percent, percent
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from enxuto.goal import MaxDrop, Thresholds
-from enxuto.judge.speed import MARGIN, speed_verdict
+from enxuto.judge.speed import speed_verdict
 from enxuto.machine import Machine
 from enxuto.metric import Metric
 from enxuto.report import Axis, CompareReport, Measurements, ModelRef, Replay, Verdict
-from enxuto.request import CompareOptions
+from enxuto.request import MARGIN, CompareOptions
 from enxuto.search.choose import amount, too_wide
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.resolve import resolve_compare
@@ -78,7 +78,7 @@ def _evaluate(pair: _Pair, samples: Samples, metric: Metric) -> Generator[Task, 
 
     def step(model: ModelInput, reference: EvaluationFiles | None) -> EvaluateModel:
         return EvaluateModel(
-            model=model.file,
+            subject=Subject(model=model.file),
             samples=samples,
             preprocessing=pair.request.preprocessing,
             metric=metric,
@@ -106,6 +106,7 @@ def _time(pair: _Pair) -> Generator[Task, Reply, None]:
         pair.request,
         pair.samples,
         CONFIRMING,
+        pair.request.margin,
         lambda load: Progress("measure", f"timing both, load {load + 1}", 0.25 + 0.6 * load / CONFIRMING.most),
     )
     if isinstance(timing, Failed):
@@ -146,7 +147,7 @@ def _report(pair: _Pair, evaluation: DatasetInput | None, machine: Machine, spen
         workload=pair.request.workload,
         machine=machine,
         noise=pair.noise,
-        margin=MARGIN,
+        margin=pair.request.margin,
         replay=Replay(
             model=pair.model.file,
             datasets={"evaluation": evaluation.file} if evaluation else {},
@@ -180,7 +181,12 @@ def _speed_axis(pair: _Pair, asked: Thresholds) -> Axis:
     passed = None if asked.min_speedup is None else estimate.low >= asked.min_speedup
     interval = f"{estimate.value:.2f}× ({estimate.low:.2f}–{estimate.high:.2f}) as fast"
     wanted = "" if asked.min_speedup is None else f", at least {asked.min_speedup:g}× is asked"
-    return Axis(verdict=speed_verdict(estimate, MARGIN), passed=passed, estimate=estimate, detail=f"{interval}{wanted}")
+    return Axis(
+        verdict=speed_verdict(estimate, pair.request.margin),
+        passed=passed,
+        estimate=estimate,
+        detail=f"{interval}{wanted}",
+    )
 
 
 def _accuracy_axis(pair: _Pair, asked: Thresholds) -> Axis | None:

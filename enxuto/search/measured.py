@@ -83,6 +83,7 @@ def time_models(
         trials.request,
         samples,
         effort,
+        trials.request.margin,
         lambda load: trials.progress(
             phase, f"timing {len(subjects)} models, load {load + 1}", fraction + share * load / effort.most
         ),

@@ -8,12 +8,12 @@ from importlib.metadata import version
 
 from enxuto.fit import check_fit
 from enxuto.goal import Goal
-from enxuto.judge.speed import MARGIN, speed_verdict
+from enxuto.judge.speed import speed_verdict
 from enxuto.machine import Machine
 from enxuto.metric import Agreement
 from enxuto.recipe import Recipe
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeReport, Replay, Verdict
-from enxuto.request import OptimizeOptions
+from enxuto.request import MARGIN, OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
 from enxuto.search.measured import measure_memory, time_candidates, time_models

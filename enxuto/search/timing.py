@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from enxuto.judge.speed import speedup
+from enxuto.judge.speed import speed_verdict, speedup
 from enxuto.report import Latency, Measurements
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.request import RunOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.steps import (
@@ -34,15 +34,19 @@ class Effort:
     least: int
     most: int
     narrow: float
-    """Relative half-width of the interval at which no further load is added."""
+    """Relative half-width of the interval at which no further load is added, if it also tells the models apart."""
+    budget_s: float
+    """Of all loads together: no further one is added once this much is spent."""
     block_ms: float
-    blocks: int
+    rounds: int
 
 
-SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, block_ms=20.0, blocks=8)
-CONFIRMING = Effort(first_load=1000, least=6, most=12, narrow=0.02, block_ms=30.0, blocks=10)
+SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, budget_s=60.0, block_ms=10.0, rounds=12)
+CONFIRMING = Effort(first_load=1000, least=6, most=24, narrow=0.015, budget_s=60.0, block_ms=10.0, rounds=30)
 _FEWEST_IN_A_HURRY = 3
 """Their interval is wide, and says so; without one there would be no answer when the deadline comes."""
+_SLOWER_CORE = 1.06
+"""Times of the quickest probe of all loads: a load beyond it shared its core from beginning to end."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Timed:
 
     latency: Latency
     speedup: Estimate
+    cpu_speedup: Estimate
     ratios: list[float]
 
 
@@ -62,19 +67,27 @@ class SideBySide:
     noise: list[HostNoise]
 
 
+@dataclass(frozen=True)
+class _Load:
+    found: LatencyLoad
+    calls: Digest
+    """The raw times."""
+
+
 def time_side_by_side(
     subjects: Sequence[Subject],
-    request: OptimizeOptions | CompareOptions,
+    request: RunOptions,
     samples: Samples | None,
     effort: Effort,
+    margin: float,
     progress: Callable[[int], Progress],
 ) -> Generator[Task, Reply, SideBySide | Failed]:
     """Load and time all subjects, anew each time. The first subject is the baseline.
 
     Returns what failed, where a load could not be done: one of the subjects does not run, or time ran out.
     """
-    loads: list[LatencyLoad] = []
-    calls: list[Digest] = []
+    loads: list[_Load] = []
+    spent_s = 0.0
     while len(loads) < effort.most:
         step = MeasureLatency(
             subjects=list(subjects),
@@ -84,34 +97,50 @@ def time_side_by_side(
             load=effort.first_load + len(loads),
             seed=request.seed,
             block_ms=effort.block_ms,
-            blocks=effort.blocks,
+            rounds=effort.rounds,
+            most_rounds=3 * effort.rounds,
         )
         reply = yield Task(step, progress(len(loads)))
         if isinstance(reply.outcome, Failed):
             return reply.outcome
-        load = found(reply.outcome, LatencyLoad)
-        loads.append(load)
-        calls.append(reply.outcome.files[load.calls_file])
+        found_here = found(reply.outcome, LatencyLoad)
+        loads.append(_Load(found_here, reply.outcome.files[found_here.calls_file]))
+        spent_s += reply.outcome.elapsed_s
         if len(loads) >= _FEWEST_IN_A_HURRY and _hurried(reply):
             break
-        if len(loads) >= effort.least and _told_apart(loads, effort, request.seed):
+        if len(loads) >= effort.least and (spent_s >= effort.budget_s or _told_apart(loads, effort, margin, request)):
             break
+    counting = _undisturbed(loads, effort.least)
+    calls = [load.calls for load in counting]
     reply = yield Task(SummarizeLatency(calls=calls), progress(len(loads) - 1))
     if isinstance(reply.outcome, Failed):
         return reply.outcome
     summary = found(reply.outcome, LatencySummary)
-    timed = [_timed(position, loads, summary, calls, request) for position in range(len(subjects))]
-    return SideBySide(timed, [load.noise for load in loads])
+    timed = [_timed(position, counting, summary, request) for position in range(len(subjects))]
+    return SideBySide(timed, [load.found.noise for load in loads])
 
 
-def _told_apart(loads: list[LatencyLoad], effort: Effort, seed: int) -> bool:
-    """Whether intervals are narrow, and calls enough for the percentile that a goal may ask for."""
-    for position in range(len(loads[0].timings)):
-        if sum(load.timings[position].calls for load in loads) < CALLS_FOR_P95:
+def _undisturbed(loads: list[_Load], least: int) -> list[_Load]:
+    """Those that had a core of their own, as their probes tell; all of them, where too few had one."""
+    quickest = min(load.found.probe_us for load in loads)
+    quiet = [load for load in loads if load.found.probe_us <= _SLOWER_CORE * quickest]
+    return quiet if len(quiet) >= min(least, len(loads)) else loads
+
+
+def _told_apart(loads: list[_Load], effort: Effort, margin: float, request: RunOptions) -> bool:
+    """Whether intervals are narrow and on one side of the margin, and calls enough for the percentile that a goal may
+    ask for."""
+    counting = [load.found for load in _undisturbed(loads, effort.least)]
+    if len(counting) < effort.least:
+        return False
+    for position in range(len(counting[0].timings)):
+        if sum(load.timings[position].calls for load in counting) < CALLS_FOR_P95:
             return False
-    for position in range(1, len(loads[0].timings)):
-        estimate = speedup([load.timings[position].ratio for load in loads], seed=seed)
+    for position in range(1, len(counting[0].timings)):
+        estimate = speedup([load.timings[position].ratio for load in counting], seed=request.seed)
         if estimate.high - estimate.low > 2 * effort.narrow * estimate.value:
+            return False
+        if effort.most > effort.least and speed_verdict(estimate, margin) == "inconclusive":
             return False
     return True
 
@@ -121,14 +150,8 @@ def _hurried(reply: Reply) -> bool:
     return reply.remaining_s is not None and reply.remaining_s < 3 * reply.outcome.elapsed_s
 
 
-def _timed(
-    position: int,
-    loads: list[LatencyLoad],
-    summary: LatencySummary,
-    calls: list[Digest],
-    request: OptimizeOptions | CompareOptions,
-) -> Timed:
-    timings = [load.timings[position] for load in loads]
+def _timed(position: int, loads: list[_Load], summary: LatencySummary, request: RunOptions) -> Timed:
+    timings = [load.found.timings[position] for load in loads]
     pooled = summary.subjects[position]
     ratios = [timing.ratio for timing in timings]
     latency = Latency(
@@ -139,12 +162,24 @@ def _timed(
         throughput=request.workload.batch_size / pooled.p50_ms * 1000,
         calls=pooled.calls,
         loads=len(loads),
-        raw=calls,
+        raw=[load.calls for load in loads],
+        histogram=pooled.histogram,
+        block_medians_ms=[timing.block_medians_ms for timing in timings],
     )
-    return Timed(latency, speedup(ratios, seed=request.seed), ratios)
+    return Timed(
+        latency,
+        speedup(ratios, seed=request.seed),
+        speedup([timing.cpu_ratio for timing in timings], seed=request.seed),
+        ratios,
+    )
 
 
 def with_times(measurements: Measurements, timed: Timed) -> Measurements:
     return measurements.model_copy(
-        update={"latency": timed.latency, "speedup": timed.speedup, "load_ratios": timed.ratios}
+        update={
+            "latency": timed.latency,
+            "speedup": timed.speedup,
+            "cpu_speedup": timed.cpu_speedup,
+            "load_ratios": timed.ratios,
+        }
     )

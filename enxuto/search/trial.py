@@ -25,6 +25,7 @@ from enxuto.steps import (
     Failed,
     HostNoise,
     Samples,
+    Subject,
 )
 
 _FRESH_PROCESS_S = 1.0
@@ -180,7 +181,7 @@ def evaluation_step(
     limit = trials.request.goal.max_drop if trials.request.goal else None
     assert trials.request.metric is not None, "there is no metric without data"  # noqa: S101
     return EvaluateModel(
-        model=model,
+        subject=Subject(model=model),
         samples=samples,
         preprocessing=trials.request.preprocessing,
         metric=trials.request.metric,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from enxuto.goal import Goal
-from enxuto.judge.speed import MARGIN, speed_verdict
+from enxuto.judge.speed import speed_verdict
 from enxuto.report import Baseline, Candidate, Measurements, Verdict
+from enxuto.request import MARGIN
 from enxuto.search.choose import amount, broken_constraints, unproven_constraints
 from enxuto.steps import Estimate
 from enxuto.words import limit_percent

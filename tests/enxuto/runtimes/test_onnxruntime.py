@@ -18,7 +18,7 @@ from tests.support import tiny_models
 
 
 def loaded(tmp_path: Path, model: object, threads: int = 1) -> LoadedModel:
-    return load_model(tiny_models.save(model, tmp_path / "m.onnx"), "onnxruntime", threads)  # type: ignore[arg-type]
+    return load_model(tiny_models.save(model, tmp_path / "m.onnx"), threads=threads)  # type: ignore[arg-type]
 
 
 def test_a_model_is_loaded_with_its_signature_and_run(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_file_that_does_not_load_is_a_finding_without_paths(tmp_path: Path) ->
     path = tmp_path / "m.onnx"
     path.write_bytes(b"\x08\x08 not a model")
     with pytest.raises(BadInput) as caught:
-        load_model(path, "onnxruntime", 1)
+        load_model(path)
     assert caught.value.code == "model_fails_to_load"
     assert str(tmp_path) not in caught.value.detail
     assert "ONNXRuntimeError" not in caught.value.detail
@@ -99,7 +99,7 @@ def test_a_call_costs_little_more_than_the_runtimes_own(tmp_path: Path) -> None:
     import onnxruntime as ort
 
     path = tiny_models.save(tiny_models.mlp(), tmp_path / "m.onnx")
-    model, session = load_model(path, "onnxruntime", 1), ort.InferenceSession(path)
+    model, session = load_model(path), ort.InferenceSession(path)
     feeds = {"x": np.zeros((1, 16), np.float32)}
 
     def fastest_s(call: Callable[[], object]) -> float:

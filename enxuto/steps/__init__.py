@@ -1,0 +1,199 @@
+"""The units of work that are run in a process of their own, and what each of them finds.
+
+A step names files by digest only, so that its own digest says what it will find. A result names the files that its
+process left by their path below the output folder; ``Done.files`` holds their digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Field, SerializeAsAny
+
+from enxuto.errors import Finding
+from enxuto.schema import Digest, Value
+from enxuto.signature import DatasetInspection, ModelInspection
+from enxuto.steps.applying import Applied, ApplyRecipe
+from enxuto.steps.common import Estimate, HostNoise, Samples, Subject
+from enxuto.steps.inspecting import InspectDataset, InspectModel
+from enxuto.steps.judging import Drop, EvaluateModel, Evaluation, EvaluationFiles, Fidelity
+from enxuto.steps.memory import MeasureMemory, MemoryUse
+from enxuto.steps.profiling import MeasurePeaks, ModelProfile, NodeProfile, Peaks, ProfileModel
+from enxuto.steps.rendering import Rendered, RenderReport
+from enxuto.steps.throughput import (
+    Arrivals,
+    BatchCount,
+    BatchCurve,
+    LatencyProfile,
+    LoadRun,
+    MeasureThroughput,
+    OneByOne,
+    PlanServing,
+    Poisson,
+    RunLoad,
+    ServingChoice,
+    ServingOption,
+    SimulatedLoad,
+    Throughput,
+)
+from enxuto.steps.timing import (
+    CALLS_FOR_P95,
+    CALLS_FOR_P99,
+    Histogram,
+    LatencyLoad,
+    LatencySummary,
+    MeasureLatency,
+    Percentiles,
+    SummarizeLatency,
+    Timing,
+)
+
+__all__ = [
+    "CALLS_FOR_P95",
+    "CALLS_FOR_P99",
+    "MEASURES",
+    "RESULTS",
+    "Applied",
+    "ApplyRecipe",
+    "Arrivals",
+    "BatchCount",
+    "BatchCurve",
+    "Done",
+    "Drop",
+    "Estimate",
+    "EvaluateModel",
+    "Evaluation",
+    "EvaluationFiles",
+    "Failed",
+    "Fidelity",
+    "Histogram",
+    "HostNoise",
+    "InspectDataset",
+    "InspectModel",
+    "LatencyLoad",
+    "LatencyProfile",
+    "LatencySummary",
+    "LoadRun",
+    "MeasureLatency",
+    "MeasureMemory",
+    "MeasurePeaks",
+    "MeasureThroughput",
+    "MemoryUse",
+    "ModelProfile",
+    "NodeProfile",
+    "OneByOne",
+    "Outcome",
+    "Peaks",
+    "Percentiles",
+    "PlanServing",
+    "Poisson",
+    "ProfileModel",
+    "RenderReport",
+    "Rendered",
+    "Result",
+    "RunLoad",
+    "Samples",
+    "ServingChoice",
+    "ServingOption",
+    "SimulatedLoad",
+    "Step",
+    "Subject",
+    "SummarizeLatency",
+    "Throughput",
+    "Timing",
+    "outcome_from_document",
+    "step_key",
+]
+
+Step = Annotated[
+    InspectModel
+    | InspectDataset
+    | ApplyRecipe
+    | EvaluateModel
+    | MeasureLatency
+    | SummarizeLatency
+    | MeasureMemory
+    | MeasureThroughput
+    | RunLoad
+    | PlanServing
+    | MeasurePeaks
+    | ProfileModel
+    | RenderReport,
+    Field(discriminator="kind"),
+]
+Result = (
+    ModelInspection
+    | DatasetInspection
+    | Applied
+    | Evaluation
+    | LatencyLoad
+    | LatencySummary
+    | MemoryUse
+    | Throughput
+    | LoadRun
+    | ServingChoice
+    | Peaks
+    | ModelProfile
+    | Rendered
+)
+
+RESULTS: dict[str, type[Value]] = {
+    "inspect_model": ModelInspection,
+    "inspect_dataset": DatasetInspection,
+    "apply_recipe": Applied,
+    "evaluate_model": Evaluation,
+    "measure_latency": LatencyLoad,
+    "summarize_latency": LatencySummary,
+    "measure_memory": MemoryUse,
+    "measure_throughput": Throughput,
+    "run_load": LoadRun,
+    "plan_serving": ServingChoice,
+    "measure_peaks": Peaks,
+    "profile_model": ModelProfile,
+    "render_report": Rendered,
+}
+"""What each kind of step finds."""
+
+MEASURES = frozenset(
+    {"measure_latency", "measure_memory", "measure_throughput", "run_load", "measure_peaks", "profile_model"}
+)
+"""Kinds whose result holds for one machine only, and that want the machine for themselves."""
+
+R = TypeVar("R", bound=Value)
+
+
+class Done(Value, Generic[R]):
+    """A step that ended well."""
+
+    status: Literal["done"] = "done"
+    result: SerializeAsAny[R]
+    files: dict[str, Digest]
+    """Digest of each file that the step left, by its path below the output folder."""
+    elapsed_s: float
+
+
+class Failed(Value):
+    """A step that did not: the row that a candidate becomes."""
+
+    status: Literal["failed"] = "failed"
+    finding: Finding
+    elapsed_s: float
+
+
+Outcome = Done[Value] | Failed
+
+
+def step_key(step: Value, machine: str) -> str:
+    """Digest of a step and of everything that it reads; what is measured also depends on the machine."""
+    kind = getattr(step, "kind", "")
+    salt = machine if kind in MEASURES else ""
+    return hashlib.sha256(f"{salt}\n{step.model_dump_json(by_alias=True)}".encode()).hexdigest()
+
+
+def outcome_from_document(kind: str, document: dict[str, Any]) -> Outcome:
+    """Read what ``model_dump(mode="json")`` wrote of the outcome of a step of this kind; raises ValidationError."""
+    if document.get("status") == "failed":
+        return Failed.model_validate(document)
+    result = RESULTS[kind].model_validate(document["result"])
+    return Done[Value].model_validate({**document, "result": result})

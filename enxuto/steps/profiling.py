@@ -1,0 +1,76 @@
+"""Steps that find where the time of a call goes, and what the machine could do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from enxuto.preprocessing import Preprocessing
+from enxuto.schema import Value
+from enxuto.steps.common import HostNoise, Samples, Subject
+from enxuto.workload import Workload
+
+
+class MeasurePeaks(Value):
+    """Measure what this machine can do at most: the roof of a roofline (Williams, Waterman, Patterson 2009)."""
+
+    kind: Literal["measure_peaks"] = "measure_peaks"
+    threads: int = Field(ge=1, le=1024)
+
+
+class Peaks(Value):
+    """The best of several runs; a multiplication and an addition count as two operations."""
+
+    threads: int
+    fp32_gflops: float
+    """Of matrix products in FP32."""
+    int8_gops: float
+    """Of matrix products of unsigned by signed 8-bit integers."""
+    bandwidth_gb_s: float
+    """10^9 bytes a second, read and written, of arrays far larger than the caches."""
+    noise: HostNoise
+
+
+class ProfileModel(Value):
+    """Time every node of a model as the runtime runs it, after its own fusions."""
+
+    kind: Literal["profile_model"] = "profile_model"
+    subject: Subject
+    workload: Workload
+    samples: Samples | None
+    preprocessing: Preprocessing
+    seed: int
+    duration_s: float = Field(2.0, gt=0)
+
+
+class NodeProfile(Value):
+    """One node as the runtime ran it."""
+
+    name: str
+    op_type: str
+    """As the runtime calls it: fused nodes have names of their own."""
+    origin: list[str]
+    """Names of the file's nodes that it was made of, as far as can be told."""
+    ms: float
+    """Median time in one call."""
+    output_bytes: int | None
+    moved_bytes: int | None
+    """Inputs, weights and outputs, each once: the least that must move. Null where a shape cannot be told."""
+    operations: int | None
+    """Multiplications and additions; null for operators whose count is not known."""
+    integer: bool
+    """Whether it multiplies 8-bit integers."""
+
+
+class ModelProfile(Value):
+    call_ms: float
+    """Median time of a call while nothing is recorded."""
+    recorded_ms: float
+    """The same while nodes are timed: what exceeds ``call_ms`` is the recording's."""
+    calls: int
+    nodes: list[NodeProfile]
+    """In the order in which they run."""
+    noise: HostNoise
+    profile_file: str
+    """What the runtime recorded, as JSON."""

@@ -1,0 +1,25 @@
+"""Steps that make files for people of what was measured."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from enxuto.schema import Digest, Value
+
+
+class RenderReport(Value):
+    """Turn a validated report into one self-contained HTML page."""
+
+    kind: Literal["render_report"] = "render_report"
+    report: Digest
+    """The report's JSON."""
+
+
+class Rendered(Value):
+    file: str
+    """The page."""
+    delivered_files: dict[str, str] = Field(default_factory=dict)
+    """What programs take away, by the name that it is delivered under: run settings with a loader, a serving plan's
+    files."""

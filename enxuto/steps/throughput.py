@@ -1,0 +1,183 @@
+"""Steps that measure how a model carries load, and plan how to serve it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from enxuto.preprocessing import Preprocessing
+from enxuto.scenario import Batching, ServingGoal
+from enxuto.schema import Digest, Value
+from enxuto.settings import RunSettings
+from enxuto.steps.common import HostNoise, Samples, Subject
+from enxuto.workload import Workload
+
+
+class MeasureThroughput(Value):
+    """Run copies of a model at the same time in one fresh process, each over and over: one point of a curve.
+
+    Repeated with another ``load`` for another fresh process.
+    """
+
+    kind: Literal["measure_throughput"] = "measure_throughput"
+    subject: Subject
+    workload: Workload
+    """Its batch size and threads are those of one copy."""
+    instances: int = Field(1, ge=1, le=1024)
+    """Copies, each called from a thread of its own."""
+    duration_s: float = Field(0.5, gt=0)
+    samples: Samples | None
+    preprocessing: Preprocessing
+    load: int
+    seed: int
+
+
+class Throughput(Value):
+    samples_per_s: float
+    """Over all copies."""
+    calls: int
+    p50_ms: float
+    """Of one call of one copy while the others run."""
+    p95_ms: float | None
+    """Null below 200 calls."""
+    cpu_cores: float
+    """Process CPU time over wall time."""
+    peak_bytes: int
+    """Highest resident set of the whole process."""
+    runtime_bytes: int
+    """Resident set just before the model was loaded."""
+    noise: HostNoise
+    calls_file: str
+    """``.npz`` with every call's wall time in nanoseconds (int64), one array a copy, named by its position."""
+
+
+class OneByOne(Value):
+    """The next query is sent when the last one was answered."""
+
+    kind: Literal["one_by_one"] = "one_by_one"
+    samples_per_query: int = Field(1, ge=1)
+
+
+class Poisson(Value):
+    """Queries of one sample each, at times drawn by chance: gaps are exponential, seeded, whoever draws them."""
+
+    kind: Literal["poisson"] = "poisson"
+    rate_per_s: float = Field(gt=0)
+
+
+Arrivals = Annotated[OneByOne | Poisson, Field(discriminator="kind")]
+
+
+class RunLoad(Value):
+    """Send queries to a model behind a dynamic batcher and time each from its arrival to its answer."""
+
+    kind: Literal["run_load"] = "run_load"
+    subject: Subject
+    workload: Workload
+    """Its batch size is not used: ``batching`` says how queries are gathered."""
+    arrivals: Arrivals
+    batching: Batching
+    duration_s: float = Field(gt=0)
+    samples: Samples | None
+    preprocessing: Preprocessing
+    load: int
+    seed: int
+
+
+class LatencyProfile(Value):
+    """Latency of queries, waiting included; a percentile is null where fewer than ten queries lie beyond it."""
+
+    queries: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+
+
+class BatchCount(Value):
+    size: int
+    count: int
+    """Calls of the model with this many samples."""
+
+
+class LoadRun(Value):
+    latency: LatencyProfile
+    duration_s: float
+    """From the first arrival to the last answer."""
+    queries_per_s: float
+    """Answered."""
+    samples_per_s: float
+    batches: list[BatchCount]
+    mean_wait_ms: float
+    """From arrival until the model was called."""
+    utilization: float
+    """Share of the time that an instance was running the model, 0 to 1."""
+    cpu_cores: float
+    """Process CPU time over wall time, load generator included."""
+    peak_bytes: int
+    sent_late_ms: float
+    """How late the load generator sent queries, 99th percentile: what of the latency is its own."""
+    noise: HostNoise
+    latencies_file: str
+    """``.npz``: ``arrival_ns``, ``called_ns`` and ``answered_ns`` of each query (int64), from the first arrival on."""
+
+
+class BatchCurve(Value):
+    """One measured point that a plan may be made of."""
+
+    threads: int
+    instances: int
+    """Copies that ran at the same time while it was measured."""
+    batch_size: int
+    calls: list[Digest]
+    """``calls.npz`` of each fresh load."""
+    peak_bytes: int
+
+
+class PlanServing(Value):
+    """Find, by a queueing simulation on measured batch times, how to serve a model."""
+
+    kind: Literal["plan_serving"] = "plan_serving"
+    settings: RunSettings
+    curves: list[BatchCurve] = Field(min_length=1)
+    goal: ServingGoal
+    seed: int
+
+
+class SimulatedLoad(Value):
+    """What the queueing simulation expects of one way to serve."""
+
+    rate_per_s: float
+    latency: LatencyProfile
+    utilization: float
+    """Share of the time that an instance runs the model, 0 to 1."""
+    batches: list[BatchCount]
+
+
+class ServingOption(Value):
+    """One way to serve that was simulated."""
+
+    threads: int
+    batching: Batching
+    highest_rate_per_s: float
+    """That holds the asked p95; 0 where none does."""
+    p95_ms: float | None
+    """At the rate asked, or at the highest one."""
+    memory_bytes: int
+    fits: bool
+    """Whether it carries the asked rate within p95 and memory."""
+
+
+class ServingChoice(Value):
+    """The way to serve that was chosen; nothing, where no option fits."""
+
+    threads: int | None
+    batching: Batching | None
+    memory_bytes: int | None
+    simulated: SimulatedLoad | None
+    why: str
+    options: list[ServingOption]
+    """All that were simulated, best first."""
