@@ -22,7 +22,7 @@ from enxuto.goal import Goal, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
-from enxuto.report import Report, ReportAdapter
+from enxuto.report import CompareReport, OptimizeReport, Report, ReportAdapter
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.search.plan import Progress
 from enxuto.workload import Workload
