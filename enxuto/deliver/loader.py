@@ -1,0 +1,59 @@
+"""The loader that is delivered beside a model and its settings: a file that stands alone."""
+
+LOADER = '''\
+"""Loads a model with the settings that it was measured with. Needs numpy and the runtime that settings.json names.
+
+    from load_model import load
+
+    model = load("optimized.onnx", "settings.json")
+    outputs = model.run({"input": array})  # arrays by the inputs' names; a list in the order of the file's outputs
+"""
+
+import json
+import sys
+
+
+class OnnxRuntimeModel:
+    def __init__(self, path, settings):
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        enumerations = {
+            "execution_mode": ort.ExecutionMode,
+            "graph_optimization_level": ort.GraphOptimizationLevel,
+        }
+        for name, value in settings["session_options"].items():
+            setattr(options, name, getattr(enumerations[name], value) if name in enumerations else value)
+        for name, value in settings["session_config"].items():
+            options.add_session_config_entry(name, value)
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(self, feeds):
+        return self.session.run(None, feeds)
+
+
+class OpenVinoModel:
+    def __init__(self, path, settings):
+        import openvino
+
+        self.request = openvino.Core().compile_model(str(path), "CPU", settings["config"]).create_infer_request()
+
+    def run(self, feeds):
+        found = self.request.infer(feeds, share_inputs=False, share_outputs=False)
+        return [found[position] for position in range(len(found))]
+
+
+RUNTIMES = {"onnxruntime": OnnxRuntimeModel, "openvino": OpenVinoModel}
+
+
+def load(model_path, settings_path="settings.json"):
+    """A model whose ``run(feeds)`` takes arrays by name and gives a list of arrays. One caller at a time."""
+    with open(settings_path, encoding="utf-8") as file:
+        settings = json.load(file)
+    return RUNTIMES[settings["runtime"]](model_path, settings)
+
+
+if __name__ == "__main__":
+    load(*sys.argv[1:3])
+    print("loads with these settings")
+'''
