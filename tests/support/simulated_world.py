@@ -23,6 +23,7 @@ from enxuto.steps import (
     Evaluation,
     Failed,
     Fidelity,
+    Histogram,
     HostNoise,
     LatencyLoad,
     LatencySummary,
@@ -78,6 +79,8 @@ class Facts:
     """What is true of a model in this world."""
 
     speedup: float = 1.0
+    cpu_speedup: float | None = None
+    """Where processor time tells something else than wall time does."""
     size_bytes: int = 4_000_000
     drop: float = 0.0
     drop_spread: float = 0.002
@@ -100,6 +103,10 @@ class World:
     """Timed calls of each model in a load."""
     luck: float = 0.002
     """Standard deviation of a load's ratio."""
+    disturbed_loads: frozenset[int] = frozenset()
+    """Loads during which somebody else used the core from beginning to end, and what is not the original suffered."""
+    disturbed_share: float | None = 0.0
+    """Share of each load's rounds that were set aside."""
     done: list[Step] = field(default_factory=list)
     on_step: Callable[[Step], None] = lambda step: None
 
@@ -138,7 +145,7 @@ class World:
                 applied = Applied(file="model.onnx", size_bytes=facts.size_bytes, notes=[])
                 return self._unless_failing(facts, step, applied)
             case EvaluateModel():
-                return self._unless_failing(self._facts(step.model), step, self._evaluate(step))
+                return self._unless_failing(self._facts(step.subject.model), step, self._evaluate(step))
             case MeasureLatency():
                 failing = [self._facts(subject.model) for subject in step.subjects]
                 for facts in failing:
@@ -146,12 +153,15 @@ class World:
                         return self._unless_failing(facts, step, facts)  # type: ignore[arg-type]
                 return self._time(step)
             case SummarizeLatency():
-                return LatencySummary(subjects=[Percentiles(calls=2000, p50_ms=1.0, p95_ms=1.2, p99_ms=1.5)] * 32)
+                pooled = Percentiles(
+                    calls=2000, p50_ms=1.0, p95_ms=1.2, p99_ms=1.5, histogram=Histogram(edges_ms=[0.9, 1.6], counts=[2000])
+                )  # fmt: skip
+                return LatencySummary(subjects=[pooled] * 32)
             case MeasureMemory():
                 facts = self._facts(step.subject.model)
-                return self._unless_failing(
-                    facts, step, MemoryUse(peak_bytes=facts.memory_bytes, runtime_bytes=50_000_000)
-                )
+                peak = facts.memory_bytes
+                use = MemoryUse(peak_bytes=peak, runtime_bytes=50_000_000, loaded_bytes=peak, steady_bytes=peak)
+                return self._unless_failing(facts, step, use)
             case _:
                 raise AssertionError(f"this world does not know {step.kind}")
 
@@ -163,7 +173,7 @@ class World:
         return Finding(code=code, detail=f"{step.kind} failed with {code}.", inapplicable=inapplicable)
 
     def _evaluate(self, step: EvaluateModel) -> Evaluation:
-        facts = self._facts(step.model)
+        facts = self._facts(step.subject.model)
         count = step.samples.stop - step.samples.start
         drop = Drop(
             value=facts.drop,
@@ -190,14 +200,17 @@ class World:
         random = Random(f"{step.load} {step.seed}")  # noqa: S311
         base = self._facts(step.subjects[0].model).speedup
         timings = []
+        disturbed = step.load in self.disturbed_loads
         for position, subject in enumerate(step.subjects):
-            luck = 1.0 if position == 0 else random.gauss(1.0, self.luck)
-            ratio = self._facts(subject.model).speedup / base * luck
+            facts = self._facts(subject.model)
+            luck = 1.0 if position == 0 else random.gauss(1.0, self.luck) * (0.7 if disturbed else 1.0)
+            ratio, cpu_ratio = facts.speedup / base * luck, (facts.cpu_speedup or facts.speedup) / base * luck
             timings.append(
                 Timing(
                     block_medians_ms=[1 / ratio], calls=self.calls, p50_ms=1 / ratio, mean_ms=1 / ratio,
-                    cpu_ms=1 / ratio, ratio=ratio, cpu_ratio=ratio,
+                    cpu_ms=1 / cpu_ratio, ratio=ratio, cpu_ratio=cpu_ratio,
                 )
             )  # fmt: skip
-        noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0)
-        return LatencyLoad(timings=timings, noise=noise, calls_file="calls.npz")
+        noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0, disturbed_share=self.disturbed_share)
+        probe_us = 13.0 if disturbed else 10.0
+        return LatencyLoad(timings=timings, counted=[True], probe_us=probe_us, noise=noise, calls_file="calls.npz")

@@ -11,7 +11,7 @@ from onnx.parser import parse_model
 from enxuto.errors import BadInput
 from enxuto.judge.evaluate import evaluate_model
 from enxuto.metric import Agreement, MeanSquaredError, Metric, TopK
-from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Samples
+from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Samples, Subject
 from enxuto.workload import Workload
 from tests.support import tiny_models
 from tests.support.tiny_samples import StepFiles
@@ -39,7 +39,7 @@ def evaluate(
 ) -> Evaluation:
     out.mkdir()
     step = EvaluateModel(
-        model=files.add_model(model),
+        subject=Subject(model=files.add_model(model)),
         samples=samples,
         preprocessing={},
         metric=metric,

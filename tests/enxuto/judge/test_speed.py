@@ -77,9 +77,9 @@ def test_a_ratio_that_is_no_ratio_is_refused() -> None:
 )
 def test_a_verdict_takes_the_whole_interval_to_one_side_of_the_margin(low: float, high: float, verdict: str) -> None:
     estimate = Estimate(value=(low * high) ** 0.5, low=low, high=high, confidence=0.95)
-    assert speed_verdict(estimate) == verdict
+    assert speed_verdict(estimate, 0.03) == verdict
 
 
 def test_a_wider_margin_asks_for_more() -> None:
     estimate = Estimate(value=1.1, low=1.08, high=1.12, confidence=0.95)
-    assert (speed_verdict(estimate), speed_verdict(estimate, margin=0.15)) == ("improved", "no_gain")
+    assert (speed_verdict(estimate, 0.03), speed_verdict(estimate, 0.15)) == ("improved", "no_gain")
