@@ -47,9 +47,13 @@ class Throughput(Value):
     """Highest resident set of the whole process."""
     runtime_bytes: int
     """Resident set just before the model was loaded."""
+    probe_us: float
+    """What the probe of the core took when it was quick: slower than in other loads, and somebody else was there all
+    the time."""
     noise: HostNoise
     calls_file: str
-    """``.npz`` with every call's wall time in nanoseconds (int64), one array a copy, named by its position."""
+    """``.npz`` with the wall time in nanoseconds (int64) of every call that counts, one array a copy, named by its
+    position."""
 
 
 class OneByOne(Value):
@@ -79,6 +83,10 @@ class RunLoad(Value):
     arrivals: Arrivals
     batching: Batching
     duration_s: float = Field(gt=0)
+    percentile: float = Field(99.0, ge=50, le=99.9)
+    """Which percentile of the latency is asked about."""
+    limit_ms: float | None = Field(None, gt=0)
+    """What a query should not exceed, where something is asked of it."""
     samples: Samples | None
     preprocessing: Preprocessing
     load: int
@@ -121,6 +129,10 @@ class LoadRun(Value):
     sent_late_ms: float
     """How late the load generator sent queries, 99th percentile: what of the latency is its own."""
     noise: HostNoise
+    percentile_ms: float | None = None
+    """The percentile that was asked about; null where fewer than ten queries lie beyond it."""
+    over_limit: int | None = None
+    """Queries that took longer than the limit; null where there is none."""
     latencies_file: str
     """``.npz``: ``arrival_ns``, ``called_ns`` and ``answered_ns`` of each query (int64), from the first arrival on."""
 
