@@ -147,9 +147,10 @@ class _Workbench:
         document = self._files.folder / "report.json"
         document.write_text(report.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
         digest = self._files.add(document)
-        page = self.drive(render_report(digest))
+        rendered = self.drive(render_report(digest))
         out.mkdir(parents=True, exist_ok=True)
-        for name, source in {"optimized.onnx": optimized, "report.json": digest, "report.html": page}.items():
+        ours = {"optimized.onnx": optimized, "report.json": digest, "report.html": rendered.page}
+        for name, source in {**rendered.delivered, **ours}.items():
             if source is not None:
                 _copy_whole(self._files.path(source), out / name)
 

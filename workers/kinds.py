@@ -138,7 +138,7 @@ def _reported(bench: Bench, report: OptimizeReport | CompareReport, outputs: Seq
 def _page(bench: Bench, report: Digest) -> Digest | None:
     """None where it cannot be rendered: a page is not worth the loss of everything that was measured."""
     try:
-        return bench.complete(render_report(report))
+        return bench.complete(render_report(report)).page
     except PlanFailed:
         _log.exception("report_not_rendered")
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from enxuto import words
+from enxuto.deliver import files_of
 from enxuto.render.gaps import not_measured
 from enxuto.render.plots import bars, trade_off
 from enxuto.render.repeat import CALIBRATION, EVALUATION, repeat_line
@@ -17,14 +18,19 @@ from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
 from enxuto.schema import Digest
 from enxuto.steps import Rendered, RenderReport
 
-FILE = "report.html"
+FILE, DELIVERED = "report.html", "delivered"
 
 
 def render_report(step: RenderReport, files: Mapping[Digest, Path], out: Path) -> Rendered:
-    """Write ``report.html``. Raises pydantic's ValidationError where the file is no report of this version."""
+    """Write ``report.html``, and what programs take away. Raises pydantic's ValidationError where the file is no report
+    of this version."""
     report = ReportAdapter.validate_json(files[step.report].read_bytes())
     (out / FILE).write_text(html(report), encoding="utf-8")
-    return Rendered(file=FILE)
+    delivered = out / DELIVERED
+    delivered.mkdir()
+    for name, text in files_of(report).items():
+        (delivered / name).write_text(text, encoding="utf-8")
+    return Rendered(file=FILE, delivered_files={name: f"{DELIVERED}/{name}" for name in files_of(report)})
 
 
 def html(report: OptimizeReport | CompareReport) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from enxuto.schema import Digest, Value
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.[a-z0-9]{1,8}$")]
+"""Of one file, never a path: it comes from a step, and files are written under it."""
 
 
 class RenderReport(Value):
@@ -20,6 +24,6 @@ class RenderReport(Value):
 class Rendered(Value):
     file: str
     """The page."""
-    delivered_files: dict[str, str] = Field(default_factory=dict)
+    delivered_files: dict[FileName, str] = Field(default_factory=dict)
     """What programs take away, by the name that it is delivered under: run settings with a loader, a serving plan's
     files."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from enxuto.deliver import files_of
 from enxuto.render.page import html, render_report
 from enxuto.report import Baseline, CompareReport, Measurements, OptimizeReport, Verdict
 from enxuto.steps import RenderReport
@@ -39,8 +40,11 @@ def test_the_step_writes_one_page_from_the_reports_json(tmp_path: Path) -> None:
     out.mkdir()
     report.write_text(optimize_report().model_dump_json(by_alias=True))
     rendered = render_report(RenderReport(report=digest("report")), {digest("report"): report}, out)
-    assert [path.name for path in out.iterdir()] == [rendered.file] == ["report.html"]
+    assert sorted(path.name for path in out.iterdir()) == ["delivered", "report.html"]
     assert "digits.onnx" in (out / rendered.file).read_text()
+    assert {name: (out / path).read_text() for name, path in rendered.delivered_files.items()} == files_of(
+        optimize_report()
+    )
 
 
 def test_what_is_no_report_is_not_rendered(tmp_path: Path) -> None:
