@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAST_CALLS = 3
+_LONG_BLOCKS = 3
+"""Times the length of a block: a call as long as this is a block of its own, and nothing is gained by timing three."""
 _MOST_CALLS = 100_000
 _STABLE_SHARE = 0.03
 _STABLE_WINDOWS = 3
@@ -29,10 +31,14 @@ class Block:
 
 
 def time_block(call: Callable[[], object], calls: int) -> Block:
-    """Time this many calls, after one that is not timed: what ran before may have taken the caches."""
+    """Time this many calls, after one that is not timed: what ran before may have taken the caches.
+
+    A single call is so long that what it finds in the caches is nothing.
+    """
     wall = array("q", bytes(8 * calls))
     clock = time.perf_counter_ns
-    call()
+    if calls > 1:
+        call()
     cpu = time.process_time_ns()
     for position in range(calls):
         begun = clock()
@@ -55,6 +61,9 @@ def warm_up(call: Callable[[], object], block_ms: float, most_s: float) -> int:
 
 
 def calls_in(block_ms: float, call_ms: float) -> int:
+    """How many calls of this length fill a block."""
+    if call_ms >= _LONG_BLOCKS * block_ms:
+        return 1
     return max(LEAST_CALLS, min(_MOST_CALLS, round(block_ms / max(call_ms, 1e-6))))
 
 

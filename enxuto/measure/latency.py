@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import random
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,8 +42,10 @@ from enxuto.steps import (
     Timing,
 )
 
-_WARM_UP_S = 2.0
-"""At most, for each model: as long as a hundred calls or more of all but the largest."""
+_WARM_UP_S = 1.0
+"""At most, for each model: as long as fifty calls or more of all but the largest."""
+_FEWEST_ROUNDS = 5
+"""However long they last: the median of fewer says little."""
 _CALLS_FILE = "calls.npz"
 _FEWEST_QUIET = 0.5
 """Share of the rounds wanted: where fewer were quiet, all count, and the load is known as a disturbed one."""
@@ -62,15 +65,14 @@ def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Pat
     with _no_collection():
         rounds = _time_rounds(step, partial(_time_round, calls, sizes, CoreProbe(), draw))
     noise = watch.end()
-    floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
-    quiet = [each.is_quiet(floor_ns) for each in rounds]
-    counted = quiet if sum(quiet) >= step.rounds * _FEWEST_QUIET else [True] * len(rounds)
+    quiet = _quiet(rounds)
+    counted = _counted(quiet, step.rounds)
     walls = [_all_calls(position, rounds, counted) for position in range(len(calls))]
     np.savez(out / _CALLS_FILE, allow_pickle=False, **{str(position): wall for position, wall in enumerate(walls)})
     return LatencyLoad(
         timings=[_timing(position, rounds, counted, wall) for position, wall in enumerate(walls)],
         counted=counted,
-        probe_us=floor_ns / 1000,
+        probe_us=floor_of([probe for each in rounds for probe in each.probes_ns]) / 1000,
         noise=noise.model_copy(update={"disturbed_share": 1 - sum(quiet) / len(quiet)}),
         calls_file=_CALLS_FILE,
     )
@@ -123,15 +125,27 @@ class _Round:
 
 
 def _time_rounds(step: MeasureLatency, time_round: Callable[[], _Round]) -> list[_Round]:
-    """As many as are wanted, and more where some were disturbed."""
+    """As many as are wanted, more where some were disturbed, and fewer where that many would take too long."""
     rounds: list[_Round] = []
+    until = time.perf_counter() + step.budget_s
     while len(rounds) < step.most_rounds:
         rounds.append(time_round())
-        if len(rounds) >= step.rounds:
-            floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
-            if sum(each.is_quiet(floor_ns) for each in rounds) >= step.rounds:
-                break
+        if len(rounds) >= _FEWEST_ROUNDS and time.perf_counter() >= until:
+            break
+        if len(rounds) >= step.rounds and sum(_quiet(rounds)) >= step.rounds:
+            break
     return rounds
+
+
+def _quiet(rounds: Sequence[_Round]) -> list[bool]:
+    floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
+    return [each.is_quiet(floor_ns) for each in rounds]
+
+
+def _counted(quiet: Sequence[bool], wanted: int) -> list[bool]:
+    """The quiet rounds; all of them, where too few were quiet to stand for the load."""
+    enough = sum(quiet) >= min(wanted, len(quiet)) * _FEWEST_QUIET
+    return list(quiet) if enough else [True] * len(quiet)
 
 
 def _time_round(

@@ -6,7 +6,6 @@ from enxuto.goal import Goal
 from enxuto.judge.enough import samples_to_decide
 from enxuto.metric import Metric
 from enxuto.report import Baseline, Candidate, Measurements
-from enxuto.request import MARGIN
 from enxuto.steps import Drop
 from enxuto.words import limit_percent, percent
 
@@ -69,7 +68,7 @@ def cost(goal: Goal, size_bytes: int, seen: Measurements) -> float:
             return 1 / seen.speedup.value if seen.speedup else float("inf")
 
 
-def best(goal: Goal, candidates: list[Candidate], confirming: int) -> Candidate | None:
+def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float) -> Candidate | None:
     """The candidate to confirm: the best objective among those whose drop can be proven on the samples that are left.
 
     Within the margin of practical equality the one most like the original is preferred, then the faster.
@@ -79,7 +78,7 @@ def best(goal: Goal, candidates: list[Candidate], confirming: int) -> Candidate 
     if not pool:
         return None
     lowest = min(_cost(goal, candidate) for candidate in pool)
-    equal = [candidate for candidate in pool if _cost(goal, candidate) <= lowest * (1 + MARGIN)]
+    equal = [candidate for candidate in pool if _cost(goal, candidate) <= lowest * (1 + margin)]
     return max(equal, key=_likeness)
 
 

@@ -90,6 +90,7 @@ def time_models(
     )
     if isinstance(outcome, SideBySide):
         trials.noise += outcome.noise
+        trials.latest_noise = outcome.noise
     return outcome
 
 

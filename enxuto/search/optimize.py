@@ -13,7 +13,7 @@ from enxuto.machine import Machine
 from enxuto.metric import Agreement
 from enxuto.recipe import Recipe
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeReport, Replay, Verdict
-from enxuto.request import MARGIN, OptimizeOptions
+from enxuto.request import OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
 from enxuto.search.measured import measure_memory, time_candidates, time_models
@@ -113,7 +113,7 @@ def _judge_recipe(trials: Trials) -> Generator[Task, Reply, _Ending]:
     confirmed = yield from _confirm(trials, candidate)
     if finding := trials.findings.get(candidate.name):
         raise PlanFailed(finding)
-    return _Ending(decide_recipe(Goal(), trials.original, confirmed), confirmed)
+    return _Ending(decide_recipe(Goal(), trials.original, confirmed, trials.conditions(confirmed)), confirmed)
 
 
 def _reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
@@ -138,7 +138,7 @@ def _measure_memory_of_all(trials: Trials) -> Generator[Task, Reply, None]:
 
 
 def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]:
-    candidate = best(goal, trials.alive(), count(trials.splits.confirmation))
+    candidate = best(goal, trials.alive(), count(trials.splits.confirmation), trials.request.margin)
     if candidate is None:
         return _without_gain(trials, _why_none(trials, goal), sure=not trials.alive())
     if gain := _too_small_a_gain(trials, goal, candidate):
@@ -148,7 +148,7 @@ def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
         return _Ending(Decision("inconclusive", why, winner=False, unproven=False), confirmed)
-    return _Ending(decide(goal, trials.original, confirmed), confirmed)
+    return _Ending(decide(goal, trials.original, confirmed, trials.conditions(confirmed)), confirmed)
 
 
 def _too_small_a_gain(trials: Trials, goal: Goal, candidate: Candidate) -> Estimate | None:
@@ -157,7 +157,7 @@ def _too_small_a_gain(trials: Trials, goal: Goal, candidate: Candidate) -> Estim
     if broken_constraints(goal, original.model.size_bytes, original.selection):
         return None
     gain = objective_gain(goal, original, candidate, original.selection, candidate.selection)
-    return gain if gain and speed_verdict(gain, MARGIN) in ("no_gain", "regressed") else None
+    return gain if gain and speed_verdict(gain, trials.request.margin) in ("no_gain", "regressed") else None
 
 
 def _without_gain(trials: Trials, why: str, *, sure: bool = True) -> _Ending:
@@ -237,11 +237,11 @@ def _interrupted_ending(trials: Trials, reason: StopReason) -> _Ending:
     judge = decide_recipe if trials.request.recipe else decide
     for confirmed in trials.alive():
         if confirmed.confirmation and confirmed.confirmation.speedup:
-            return _Ending(judge(goal, trials.original, confirmed), confirmed)
+            return _Ending(judge(goal, trials.original, confirmed, trials.conditions(confirmed)), confirmed)
     if not trials.request.recipe:
         _reject(trials, goal, surely=False)
     seen = [candidate for candidate in trials.alive() if candidate.selection.drop or not trials.evaluated]
-    candidate = best(goal, seen, count(trials.splits.confirmation))
+    candidate = best(goal, seen, count(trials.splits.confirmation), trials.request.margin)
     ended = "The deadline came" if reason == "deadline" else "The job was cancelled"
     if candidate is None or _too_small_a_gain(trials, goal, candidate):
         why = f"{ended} before a candidate was seen to gain within the constraints."
@@ -271,7 +271,7 @@ def _report(
         workload=trials.request.workload,
         machine=trials.machine,
         noise=trials.noise,
-        margin=MARGIN,
+        margin=trials.request.margin,
         replay=Replay(
             model=trials.model.file,
             datasets={role: dataset.file for role, dataset in roles.items() if dataset},

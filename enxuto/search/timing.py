@@ -42,7 +42,7 @@ class Effort:
 
 
 SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, budget_s=60.0, block_ms=10.0, rounds=12)
-CONFIRMING = Effort(first_load=1000, least=6, most=24, narrow=0.015, budget_s=60.0, block_ms=10.0, rounds=30)
+CONFIRMING = Effort(first_load=1000, least=6, most=24, narrow=0.015, budget_s=60.0, block_ms=10.0, rounds=20)
 _FEWEST_IN_A_HURRY = 3
 """Their interval is wide, and says so; without one there would be no answer when the deadline comes."""
 _SLOWER_CORE = 1.06

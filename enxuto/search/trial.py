@@ -13,8 +13,10 @@ from enxuto.report import Baseline, Candidate, Measurements, ModelRef
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import PlanFailed, Progress, Reply, Task, found
+from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import SampleSplits, count
 from enxuto.search.timing import CONFIRMING, SCREENING
+from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.signature import ModelInput
 from enxuto.steps import (
     Applied,
@@ -46,6 +48,8 @@ class Trials:
     original: Baseline
     candidates: list[Candidate] = field(default_factory=list)
     noise: list[HostNoise] = field(default_factory=list)
+    latest_noise: list[HostNoise] = field(default_factory=list)
+    """Of the models that were timed last."""
     evaluated: EvaluationFiles | None = None
     """What the original left on the samples that choose."""
     findings: dict[str, Finding] = field(default_factory=dict)
@@ -55,6 +59,13 @@ class Trials:
 
     def progress(self, phase: str, message: str, fraction: float) -> Progress:
         return Progress(phase, message, min(max(fraction, 0.0), 1.0))
+
+    def conditions(self, candidate: Candidate) -> Conditions:
+        """Those in which a candidate was timed last, beside the original."""
+        workload = self.request.workload
+        original = DEFAULT_SETTINGS[workload.runtimes[0]]
+        one_thread = on_one_thread(workload, original, candidate.settings)
+        return Conditions(self.request.margin, one_thread, self.latest_noise)
 
     def replace(self, candidate: Candidate) -> None:
         position = next(i for i, other in enumerate(self.candidates) if other.name == candidate.name)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from enxuto.goal import Goal
 from enxuto.judge.speed import speed_verdict
 from enxuto.report import Baseline, Candidate, Measurements, Verdict
-from enxuto.request import MARGIN
 from enxuto.search.choose import amount, broken_constraints, unproven_constraints
+from enxuto.search.speed import Conditions, JudgedSpeed, judge_speed
 from enxuto.steps import Estimate
 from enxuto.words import limit_percent
-
-_EQUAL = limit_percent(MARGIN)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def objective_gain(
             return after.speedup
 
 
-def decide(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
+def decide(goal: Goal, original: Baseline, candidate: Candidate, conditions: Conditions) -> Decision:
     """Judge a confirmed candidate under its goal.
 
     Where the original itself misses a constraint, a candidate that meets all of them is better, whatever else it costs.
@@ -67,15 +65,22 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
             unproven=False,
         )
     missed = broken_constraints(goal, original.model.size_bytes, before)
-    progress: Verdict = "improved" if missed else speed_verdict(gain, MARGIN)
+    judged = _judge_gain(goal, gain, after, conditions)
+    progress: Verdict = "improved" if missed else judged.verdict
     if progress in ("no_gain", "regressed"):
         return Decision("no_gain", f"The original stays: the best candidate brought no gain ({what}).", False, False)
     missing = unproven_constraints(goal, after)
     if missing or progress == "inconclusive":
-        reasons = missing or [f"the interval of its gain touches the margin of {_EQUAL} that counts as equal"]
+        reasons = missing or [judged.doubt]
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(reasons)}.", False, True)
     instead = f"; the original {' and it '.join(missed)}" if missed else ""
     return Decision("improved", f"{what}{_loss_in_words(after)}{instead}.", True, False)
+
+
+def _judge_gain(goal: Goal, gain: Estimate, after: Measurements, conditions: Conditions) -> JudgedSpeed:
+    if goal.objective in ("latency", "throughput"):
+        return judge_speed(after, conditions)
+    return JudgedSpeed(speed_verdict(gain, conditions.margin), "")  # sizes and peaks have no interval to reach across
 
 
 def gain_in_words(goal: Goal, gain: Estimate) -> str:
@@ -114,7 +119,7 @@ def _loss_in_words(after: Measurements) -> str:
     )
 
 
-def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate) -> Decision:
+def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate, conditions: Conditions) -> Decision:
     """Judge a recipe that was applied as asked: it is delivered whatever the verdict says of it.
 
     It improved when it got faster or smaller without a loss beyond the usual limit, and regressed when it surely lost
@@ -123,7 +128,8 @@ def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate) -> Decis
     after = candidate.confirmation or Measurements()
     size = exact(original.model.size_bytes / candidate.model.size_bytes) if candidate.model else exact(1.0)
     speed = after.speedup
-    axes = {speed_verdict(size, MARGIN)} | ({speed_verdict(speed, MARGIN)} if speed else set())
+    judged = judge_speed(after, conditions) if speed else None
+    axes = {speed_verdict(size, conditions.margin)} | ({judged.verdict} if judged else set())
     times = f"{speed.value:.2f}× ({speed.low:.2f}–{speed.high:.2f}) as fast, " if speed else ""
     what = f"{candidate.name}: {times}{size_in_words(size)}{_loss_in_words(after) if after.drop else ''}"
     limit = goal.max_drop
@@ -136,6 +142,6 @@ def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate) -> Decis
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(missing)}.", True, True)
     if "regressed" in axes:
         return Decision("regressed", f"{what}.", True, False)
-    if "inconclusive" in axes:
-        return Decision("inconclusive", f"{what}; the interval touches the margin of {_EQUAL}.", True, True)
-    return Decision("no_gain", f"{what}; both within the margin of {_EQUAL}.", True, False)
+    if judged and judged.verdict == "inconclusive":
+        return Decision("inconclusive", f"{what}; {judged.doubt}.", True, True)
+    return Decision("no_gain", f"{what}; both within the margin of {limit_percent(conditions.margin)}.", True, False)

@@ -34,6 +34,8 @@ class MeasureLatency(Value):
     """Undisturbed rounds wanted, a block of each subject in each."""
     most_rounds: int = 90
     """Rounds at most, where some are disturbed."""
+    budget_s: float = 3.0
+    """Of all rounds: models whose calls are slow get fewer."""
 
 
 class Timing(Value):
