@@ -6,7 +6,18 @@ from importlib.util import find_spec
 
 from enxuto.errors import OutOfCapacity
 
-LOCAL = ("jinja2", "ml_dtypes", "numpy", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "safetensors", "scipy")
+LOCAL = (
+    "jinja2",
+    "ml_dtypes",
+    "numpy",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
+    "safetensors",
+    "scipy",
+)
 
 
 def require_local() -> None:

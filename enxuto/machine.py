@@ -11,11 +11,12 @@ from pathlib import Path
 
 from enxuto.schema import Value
 
-_LIBRARIES = ("enxuto", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "scipy")
+_LIBRARIES = ("enxuto", "numpy", "onnx", "onnx-ir", "onnxruntime", "onnxscript", "openvino", "scipy")
 _INSTRUCTION_SETS = (
     "sse4_2", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16",
     "amx_tile", "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 class Machine(Value):
@@ -31,6 +32,11 @@ class Machine(Value):
     python: str
     libraries: dict[str, str]
     """Version of every library that touches the numbers."""
+
+    @property
+    def has_bfloat16(self) -> bool:
+        """Whether the processor multiplies bfloat16 by itself."""
+        return not _BFLOAT16.isdisjoint(self.instruction_sets)
 
     @property
     def fingerprint(self) -> str:

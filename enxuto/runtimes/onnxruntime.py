@@ -11,6 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from enxuto.errors import BadInput, EnxutoError, OutOfCapacity
+from enxuto.options import onnxruntime_config, onnxruntime_options
 from enxuto.settings import OnnxRuntimeSettings
 from enxuto.signature import TensorSpec
 
@@ -23,17 +24,7 @@ _ERRORS: tuple[type[Exception], ...] = (
 )
 _ERROR_LOGS = 3
 _DEFAULT = OnnxRuntimeSettings()
-_EXECUTION_MODES = {
-    "sequential": ort.ExecutionMode.ORT_SEQUENTIAL,
-    "parallel": ort.ExecutionMode.ORT_PARALLEL,
-}
-_GRAPH_LEVELS = {
-    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "layout": ort.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
-    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
+_ENUMERATIONS = {"execution_mode": ort.ExecutionMode, "graph_optimization_level": ort.GraphOptimizationLevel}
 _LONGEST_MESSAGE = 600
 _DTYPES = {
     "float": "float32",
@@ -71,16 +62,11 @@ class OnnxRuntimeModel:
 
 def session_options(threads: int, settings: OnnxRuntimeSettings = _DEFAULT) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = settings.inter_op_threads
-    options.execution_mode = _EXECUTION_MODES[settings.execution_mode]
-    options.graph_optimization_level = _GRAPH_LEVELS[settings.graph_level]
-    options.enable_cpu_mem_arena = settings.arena
-    options.enable_mem_pattern = settings.memory_pattern
     options.log_severity_level = _ERROR_LOGS
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "1" if settings.spinning else "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1" if settings.denormals_as_zero else "0")
+    for name, value in onnxruntime_options(settings, threads).items():
+        setattr(options, name, getattr(_ENUMERATIONS[name], str(value)) if name in _ENUMERATIONS else value)
+    for name, entry in onnxruntime_config(settings).items():
+        options.add_session_config_entry(name, entry)
     # Waiting threads spin within a call, as users' own sessions do, but not between calls: two models that are timed
     # side by side would otherwise take the cores from each other.
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -1,0 +1,133 @@
+"""OpenVINO on the processor. It reads the ONNX file as it is.
+
+What OpenVINO takes without a word is refused here: inputs that are missing (it takes those of the call before), of
+another type (it converts them), or of a shape that the model does not have. And with one thread and one stream, a plain
+call that fails says nothing and leaves what was in the outputs before (found in 2026.4): the first call with inputs of
+some shapes goes another way, which tells; it takes 50 µs longer, so that the others do not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Importing OpenVINO tells its makers so, unless this package is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import numpy as np  # noqa: E402
+import openvino  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
+
+from enxuto.errors import BadInput, EnxutoError  # noqa: E402
+from enxuto.machine import this_machine  # noqa: E402
+from enxuto.options import openvino_config  # noqa: E402
+from enxuto.runtimes.axes import Axes, read_axes  # noqa: E402
+from enxuto.runtimes.openvino_errors import ERRORS, wrapped_load, wrapped_run  # noqa: E402
+from enxuto.settings import OpenVinoSettings  # noqa: E402
+from enxuto.signature import TensorSpec  # noqa: E402
+
+_DEFAULT = OpenVinoSettings()
+_DEVICE = "CPU"
+_CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
+
+
+class OpenVinoModel:
+    """A compiled model with one request, to be called from one thread at a time.
+
+    Its threads end their wait within a millisecond after a call; with one thread the caller does all the work.
+    """
+
+    def __init__(self, path: Path, threads: int, settings: OpenVinoSettings = _DEFAULT) -> None:
+        core = openvino.Core()
+        _check_precision(core, settings)
+        try:
+            frontend = FrontEndManager().load_by_framework("onnx")
+            model = frontend.convert(frontend.load(str(path)))
+            compiled = core.compile_model(model, _DEVICE, openvino_config(settings, threads))
+            self._request = compiled.create_infer_request()
+        except ERRORS as error:
+            raise wrapped_load(error, path) from error
+        axes_in, axes_out = read_axes(path)
+        self.inputs, self._input_order = _specs(compiled.inputs, axes_in)
+        self.outputs, self._output_order = _specs(compiled.outputs, axes_out)
+        self._ran: set[tuple[tuple[int, ...], ...]] = set()
+        self._expected = [(spec.name, np.dtype(spec.dtype), spec.shape) for spec in self.inputs]
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        if len(feeds) != len(self._expected):
+            raise _misfit(f"it takes {[name for name, *_ in self._expected]}, and was given {sorted(feeds)}")
+        arrays = {
+            position: _checked(feeds, name, dtype, shape)
+            for position, (name, dtype, shape) in zip(self._input_order, self._expected, strict=True)
+        }
+        shapes = tuple([array.shape for array in arrays.values()])
+        try:
+            if shapes not in self._ran:
+                self._request.start_async(arrays, share_inputs=True)
+                self._request.wait()
+                self._ran.add(shapes)
+                found = self._request.results
+            else:
+                found = self._request.infer(arrays, share_inputs=True, share_outputs=True)
+            return [np.array(found[position]) for position in self._output_order]
+        except ERRORS as error:
+            raise wrapped_run(error) from error
+
+
+def can_compute_in(precision: str) -> bool:
+    """Whether this processor computes in this precision; what OpenVINO would have to imitate does not count."""
+    return _computes_in(openvino.Core(), precision)
+
+
+def _computes_in(core: openvino.Core, precision: str) -> bool:
+    if precision == "f32":
+        return True
+    if precision == "bf16" and not this_machine().has_bfloat16:
+        return False
+    return _CAPABILITIES[precision] in core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+def _check_precision(core: openvino.Core, settings: OpenVinoSettings) -> None:
+    if not _computes_in(core, settings.precision):
+        raise BadInput(
+            f"This processor ({this_machine().processor}) does not compute in {settings.precision}.",
+            code="precision_not_supported",
+            hint="Ask for f32, or for a target whose processor has it.",
+        )
+
+
+def _specs(ports: list[openvino.ConstOutput], axes: dict[str, Axes | None]) -> tuple[list[TensorSpec], list[int]]:
+    """Inputs or outputs in the order of the file, each with its position in the compiled model."""
+    positions = {name: position for position, port in enumerate(ports) for name in port.get_names()}
+    names = [name for name in axes if name in positions]
+    specs = [TensorSpec(name=name, dtype=_dtype(ports[positions[name]], name), shape=axes[name]) for name in names]
+    return specs, [positions[name] for name in names]
+
+
+def _dtype(port: openvino.ConstOutput, name: str) -> str:
+    kind = port.get_element_type()
+    if kind == openvino.Type.string:
+        raise wrapped_load(TypeError(f"{name!r} is text, which is not run by OpenVINO here"), Path())
+    return "bfloat16" if kind == openvino.Type.bf16 else str(kind.to_dtype().name)
+
+
+def _checked(feeds: Mapping[str, np.ndarray], name: str, dtype: np.dtype, shape: Axes | None) -> np.ndarray:
+    array = feeds.get(name)
+    if array is None:
+        raise _misfit(f"input {name!r} is missing")
+    if array.dtype != dtype:
+        raise _misfit(f"input {name!r} is {dtype}, and was given {array.dtype}")
+    if shape is not None and not _fits(array.shape, shape):
+        raise _misfit(f"input {name!r} has the shape {shape}, and was given {list(array.shape)}")
+    return array
+
+
+def _fits(given: tuple[int, ...], wanted: Axes) -> bool:
+    if len(given) != len(wanted):
+        return False
+    return all(not isinstance(axis, int) or axis == size for axis, size in zip(wanted, given, strict=True))
+
+
+def _misfit(what: str) -> EnxutoError:
+    return wrapped_run(ValueError(what))

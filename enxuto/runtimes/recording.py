@@ -1,0 +1,108 @@
+"""What a runtime tells of a model while it runs it: each of its own nodes, with its time in every call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, assert_never
+
+import numpy as np
+
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
+
+_BITS = {
+    "float": 32, "double": 64, "bool": 8, "uint8_t": 8, "int8_t": 8, "boolean": 8,
+    "int4": 4, "uint4": 4, "int2": 2, "uint2": 2, "bfloat16": 16,
+}  # fmt: skip
+"""Of an element, where the digits in the type's name do not say so or NumPy does not know it."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One that a node reads or writes."""
+
+    name: str
+    dtype: str
+    """As the runtime calls it."""
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int | None:
+        bits = _bits(self.dtype)
+        return None if bits is None else -(-self.count * bits // 8)
+
+
+@dataclass(frozen=True)
+class RanNode:
+    """One node of the runtime's own graph."""
+
+    name: str
+    op_type: str
+    inputs: Sequence[Tensor | None]
+    """None for one that is left out, or whose shape cannot be told."""
+    outputs: Sequence[Tensor | None]
+    attributes: Mapping[str, object]
+    sources: Sequence[str]
+    """Names of the file's nodes or tensors that the runtime says it was made of."""
+    precision: str | None
+    """Where the runtime says what it computes in."""
+    times_us: np.ndarray
+    """Of each call, without nodes inside it."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    nodes: Sequence[RanNode]
+    """In the order in which they run."""
+    graph: Path | None
+    """The graph as the runtime runs it, as ONNX, where it gives it away."""
+    trace: str
+    """What the runtime recorded of the last calls, as JSON."""
+
+
+class Recorder(Protocol):
+    """A model in memory whose calls are recorded."""
+
+    nodes: int
+    """That it may run in one call, as far as can be told."""
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """Raises BadInput: the model does not run on these inputs (``model_fails_to_run``)."""
+        ...
+
+    def end(self, feeds: Mapping[str, np.ndarray]) -> Recording: ...
+
+
+def load_recorder(path: Path, settings: RunSettings, threads: int, folder: Path) -> Recorder:
+    """Load a model to be recorded; ``folder`` is for what the runtime writes.
+
+    Raises:
+        BadInput: this runtime cannot load it (``model_fails_to_load``).
+    """
+    threads = settings.threads or threads
+    match settings:
+        case OnnxRuntimeSettings():
+            from enxuto.runtimes.onnxruntime_profile import OnnxRuntimeRecorder
+
+            return OnnxRuntimeRecorder(path, threads, settings, folder)
+        case OpenVinoSettings():
+            from enxuto.runtimes.openvino_profile import OpenVinoRecorder
+
+            return OpenVinoRecorder(path, threads, settings)
+        case _:
+            assert_never(settings)
+
+
+def _bits(dtype: str) -> int | None:
+    if dtype in _BITS:
+        return _BITS[dtype]
+    try:
+        return np.dtype(dtype).itemsize * 8
+    except TypeError:
+        return 8 if dtype.startswith("float8") else None
