@@ -9,25 +9,27 @@ from typing import TypeVar
 import structlog
 
 from app.api.schemas import Lineage
-from app.core.endings import Ending, Inspected, Output
+from app.core.endings import Ending, FileRole, Inspected, JobFile, Output
 from app.core.ids import new_id
 from app.core.leases import Lease
 from app.core.records import DatasetRecord, Document, ModelRecord
 from app.core.results import result_of
 from enxuto.errors import BadInput
 from enxuto.machine import this_machine
-from enxuto.report import Candidate, CompareReport, OptimizeReport
+from enxuto.report import Candidate, OptimizeReport, Report
 from enxuto.request import CompareOptions, OptimizeOptions
 from enxuto.schema import Digest, Value
 from enxuto.search import compare as comparing
 from enxuto.search import inspect as inspecting
 from enxuto.search import optimize as optimizing
 from enxuto.search.plan import PlanFailed
-from enxuto.search.render import render_report
+from enxuto.search.render import RenderedReport, render_report
 from enxuto.signature import DatasetInput, ModelInput
+from enxuto.steps import Peaks
 from workers.bench import Bench
 from workers.inputs import load_model, load_role
-from workers.outputs import file_name, kept, name_compared, name_models, raw_files
+from workers.outputs import file_name, kept, name_compared, name_models
+from workers.raw_files import raw_files
 
 V = TypeVar("V", bound=Value)
 
@@ -80,7 +82,7 @@ def compare(bench: Bench) -> Ending:
     options = _options(CompareOptions, lease.request)
     report = bench.search(comparing.compare(options, model, against, evaluation, this_machine()))
     report = name_compared(report, model=lease.request["model"], against=lease.request["against"])
-    return _reported(bench, report, [])
+    return _reported(bench, report)
 
 
 KINDS: Mapping[str, Callable[[Bench], Ending]] = {"inspect": inspect, "optimize": optimize, "compare": compare}
@@ -120,25 +122,39 @@ def _lineage(lease: Lease, candidate: Candidate) -> Document:
     return lineage.model_dump(mode="json", by_alias=True)
 
 
-def _reported(bench: Bench, report: OptimizeReport | CompareReport, outputs: Sequence[Output]) -> Ending:
+def _reported(
+    bench: Bench, report: Report, outputs: Sequence[Output] = (), peaks: Mapping[str, Peaks] | None = None
+) -> Ending:
     document = report.model_dump_json(by_alias=True)
     digest = bench.parts.blobs.add_bytes(document.encode())
     bench.keep({digest})
-    cancelled = isinstance(report, OptimizeReport) and report.stopped == "cancelled"
+    rendered = _rendered(bench, digest)
     return Ending(
-        "cancelled" if cancelled else "succeeded",
+        "cancelled" if getattr(report, "stopped", None) == "cancelled" else "succeeded",
         result=result_of(report).model_dump(mode="json", by_alias=True),
         report=digest,
-        report_html=_page(bench, digest),
-        raw=raw_files(report),
+        report_html=rendered.page if rendered else None,
+        files=_files(bench, report, rendered.delivered if rendered else {}),
         outputs=outputs,
+        peaks=peaks or {},
     )
 
 
-def _page(bench: Bench, report: Digest) -> Digest | None:
+def _files(bench: Bench, report: Report, delivered: Mapping[str, Digest]) -> list[JobFile]:
+    def file(name: str, role: FileRole, digest: Digest) -> JobFile:
+        return JobFile(name, role, digest, bench.parts.blobs.path(digest).stat().st_size)
+
+    raw = {name: digest for name, digest in raw_files(report).items() if name not in delivered}
+    return [
+        *(file(name, "delivered", digest) for name, digest in delivered.items()),
+        *(file(name, "raw", digest) for name, digest in raw.items()),
+    ]
+
+
+def _rendered(bench: Bench, report: Digest) -> RenderedReport | None:
     """None where it cannot be rendered: a page is not worth the loss of everything that was measured."""
     try:
-        return bench.complete(render_report(report)).page
+        return bench.complete(render_report(report))
     except PlanFailed:
         _log.exception("report_not_rendered")
         return None

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from enxuto.report import Candidate, CompareReport, ModelRef, OptimizeReport
+from enxuto.report import (
+    BenchmarkReport,
+    Candidate,
+    CompareReport,
+    ModelRef,
+    OptimizeReport,
+    ProfiledModel,
+    ProfileReport,
+)
 from enxuto.schema import Digest
 
 
@@ -43,15 +51,18 @@ def name_compared(report: CompareReport, *, model: str, against: str) -> Compare
     )
 
 
-def raw_files(report: OptimizeReport | CompareReport) -> frozenset[Digest]:
-    """Blobs with every call's time, which stay beside the report."""
-    if isinstance(report, CompareReport):
-        measured = [report.measured, report.measured_against]
-    else:
-        measured = [report.baseline.selection, *(candidate.selection for candidate in report.candidates)]
-        confirmed = [report.baseline.confirmation, *(candidate.confirmation for candidate in report.candidates)]
-        measured += [measurements for measurements in confirmed if measurements]
-    return frozenset(digest for one in measured if one.latency for digest in one.latency.raw)
+def name_benchmarked(report: BenchmarkReport, *, model: str) -> BenchmarkReport:
+    return report.model_copy(update={"model": report.model.model_copy(update={"id": model})})
+
+
+def name_profiled(report: ProfileReport, *, model: str, against: str | None) -> ProfileReport:
+    return report.model_copy(
+        update={
+            "model": report.model.model_copy(update={"id": model}),
+            "profile": _profile_named(report.profile, model),
+            "against": report.against and _profile_named(report.against, against),
+        }
+    )
 
 
 def file_name(original: str, candidate: str) -> str:
@@ -63,3 +74,7 @@ def file_name(original: str, candidate: str) -> str:
 
 def _named(model: ModelRef, ids: Mapping[Digest, str]) -> ModelRef:
     return model.model_copy(update={"id": ids.get(model.sha256)})
+
+
+def _profile_named(profile: ProfiledModel, id_: str | None) -> ProfiledModel:
+    return profile.model_copy(update={"model": profile.model.model_copy(update={"id": id_})})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import delete, update
@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 from app.core import jobs
 from app.core.database import utc_now
 from app.core.leases import Lease, LeaseLost, add_uses, held
-from app.core.records import BlobUse, DatasetRecord, Document, JobRecord, ModelRecord
+from app.core.peaks import keep_peaks
+from app.core.records import BlobUse, DatasetRecord, Document, JobFileRecord, JobRecord, ModelRecord
 from enxuto.errors import Finding
 from enxuto.schema import Digest
 from enxuto.signature import DatasetInspection, ModelInspection
+from enxuto.steps import Peaks
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,20 @@ class Output:
     size_bytes: int
     inspection: ModelInspection
     lineage: Document
+
+
+FileRole = Literal["delivered", "raw"]
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A file that stays beside the report, under a name that no other file of the job has."""
+
+    name: str
+    role: FileRole
+    """``delivered``: what programs take away; ``raw``: what was recorded while it was measured."""
+    sha256: Digest
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -49,10 +65,11 @@ class Ending:
     """What was wrong, of a failed job or of a rejected upload."""
     report: Digest | None = None
     report_html: Digest | None = None
-    raw: frozenset[Digest] = frozenset()
-    """Blobs kept beside the report."""
+    files: Sequence[JobFile] = ()
     outputs: Sequence[Output] = ()
     inspected: Inspected | None = None
+    peaks: Mapping[str, Peaks] = field(default_factory=dict)
+    """What machines can do at most, by their fingerprint, as far as this job was the one to measure it."""
 
 
 def finish(session: Session, lease: Lease, ending: Ending) -> None:
@@ -65,10 +82,13 @@ def finish(session: Session, lease: Lease, ending: Ending) -> None:
     if not jobs.move(session, lease.job, ending.state, held(lease), **values):
         raise LeaseLost(f"The lease of job {lease.job} is gone; another attempt ends it.")
     session.execute(delete(BlobUse).where(BlobUse.owner == lease.job))
-    kept = {ending.report, ending.report_html, *ending.raw} - {None}
+    kept = {ending.report, ending.report_html, *(file.sha256 for file in ending.files)}
     add_uses(session, lease.job, [digest for digest in kept if digest])
+    session.add_all(JobFileRecord(job=lease.job, **vars(file)) for file in ending.files)
     for output in ending.outputs:
         _add_output(session, lease, output)
+    for fingerprint, peaks in ending.peaks.items():
+        keep_peaks(session, fingerprint, peaks)
     _settle(session, lease, ending)
 
 

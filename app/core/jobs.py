@@ -28,7 +28,7 @@ from enxuto.errors import Finding
 
 State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 Lane = Literal["inspect", "work"]
-Kind = Literal["inspect", "optimize", "compare"]
+Kind = Literal["inspect", "optimize", "compare", "benchmark", "profile"]
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     "queued": frozenset({"running", "cancelling", "cancelled"}),

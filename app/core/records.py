@@ -121,7 +121,7 @@ class JobRecord(Record):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
     kind: Mapped[str] = mapped_column(String(16))
-    """``inspect``, ``optimize`` or ``compare``."""
+    """``inspect``, ``optimize``, ``compare``, ``benchmark`` or ``profile``."""
     lane: Mapped[str] = mapped_column(String(8))
     """``inspect`` or ``work``: an upload never waits behind somebody's search."""
     target: Mapped[str] = mapped_column(String(80))
@@ -162,6 +162,19 @@ class JobRecord(Record):
     report_html: Mapped[str | None] = mapped_column(String(64))
 
 
+class JobFileRecord(Record):
+    """A file that a job left beside its report and its models. ``BlobUse`` keeps its bytes."""
+
+    __tablename__ = "job_files"
+
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(160), primary_key=True)
+    role: Mapped[str] = mapped_column(String(12))
+    """``delivered``: what programs take away; ``raw``: what was recorded while it was measured."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int]
+
+
 class EventRecord(Record):
     """Something that happened to a job; the first one is written together with the job."""
 
@@ -198,3 +211,16 @@ class WorkerRecord(Record):
     machine: Mapped[Document]
     """``enxuto.machine.Machine``."""
     seen_at: Mapped[datetime]
+
+
+class PeaksRecord(Record):
+    """What a kind of machine can do at most with so many threads. Measured once, by the first profile that needs it."""
+
+    __tablename__ = "peaks"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Of the machine (``enxuto.machine.Machine``)."""
+    threads: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    peaks: Mapped[Document]
+    """``enxuto.steps.Peaks``."""
+    at: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""The same verbs as ``enxuto.optimize`` and ``enxuto.compare``, done by a server."""
+"""The same verbs as ``enxuto.optimize`` and its like, done by a server."""
 
 from enxuto.client.client import Client
 from enxuto.client.errors import (
@@ -15,7 +15,7 @@ from enxuto.client.errors import (
     ServerBusy,
     Unreachable,
 )
-from enxuto.client.resources import Job, Upload
+from enxuto.client.resources import Job, JobFile, Upload
 
 __all__ = [
     "Client",
@@ -23,6 +23,7 @@ __all__ = [
     "Job",
     "JobCancelled",
     "JobFailed",
+    "JobFile",
     "NotAuthorized",
     "NotFound",
     "NotReady",

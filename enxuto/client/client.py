@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,23 +15,21 @@ from pydantic import BaseModel, ValidationError
 
 from enxuto.client import transfer
 from enxuto.client.errors import JobCancelled, JobFailed, NotUnderstood
-from enxuto.client.resources import Job, Upload
+from enxuto.client.resources import Job, JobFile, Upload
 from enxuto.client.transport import Transport
+from enxuto.client.verbs import DELIVERED, Given, Verbs
 from enxuto.client.waiting import OnProgress, until_ended, until_ready
 from enxuto.errors import BadInput, EnxutoError, Finding
-from enxuto.goal import Goal, Thresholds
-from enxuto.metric import Metric
-from enxuto.preprocessing import Preprocessing
-from enxuto.recipe import Recipe
-from enxuto.report import CompareReport, OptimizeReport, Report, ReportAdapter
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.report import OptimizeReport, Report, ReportAdapter
+from enxuto.request import RunOptions
 from enxuto.search.plan import Progress
-from enxuto.workload import Workload
+from enxuto.steps import FILE_NAME
 
 R = TypeVar("R", bound=BaseModel)
+AnyReport = TypeVar("AnyReport", bound=Report)
 
 
-class Client:
+class Client(Verbs):
     """One server.
 
     Files are given as paths; what is on the server already may be given by its id (``mdl_…``, ``dst_…``).
@@ -57,95 +56,6 @@ class Client:
 
     def close(self) -> None:
         self._transport.close()
-
-    def optimize(
-        self,
-        model: str | Path,
-        dataset: str | Path | None = None,
-        goal: Goal | None = None,
-        *,
-        recipe: Recipe | None = None,
-        calibration: str | Path | None = None,
-        preprocessing: Preprocessing | None = None,
-        metric: Metric | None = None,
-        workload: Workload | None = None,
-        deadline_s: float | None = None,
-        seed: int = 0,
-        target: str = "any",
-        out: str | Path | None = None,
-        progress: OnProgress | None = None,
-    ) -> OptimizeReport:
-        """Make a model lean on the server, and prove it.
-
-        Args:
-            out: A folder for ``optimized.onnx`` (what is recommended), ``report.json`` and ``report.html``.
-            progress: Called with what a person waiting should see.
-
-        Interrupted by Ctrl-C, it cancels the job on the server.
-        """
-        options = OptimizeOptions(
-            goal=goal,
-            recipe=recipe,
-            preprocessing=preprocessing or {},
-            metric=metric,
-            workload=workload or Workload(),
-            deadline_s=deadline_s,
-            seed=seed,
-        )
-        roles = {"evaluation": dataset, "calibration": calibration}
-        body = {
-            **options.model_dump(mode="json", by_alias=True),
-            "kind": "optimize",
-            "model": self._on_server("models", model, progress),
-            "data": self._data(roles, progress),
-            "target": target,
-        }
-        job = self._finish(body, progress)
-        report = self.report(job.id)
-        if not isinstance(report, OptimizeReport):
-            raise _unlike("an optimize report", f"report of {job.id}")
-        if out is not None:
-            self._deliver(job, report, Path(out))
-        return report
-
-    def compare(
-        self,
-        model: str | Path,
-        against: str | Path,
-        dataset: str | Path | None = None,
-        thresholds: Thresholds | None = None,
-        *,
-        preprocessing: Preprocessing | None = None,
-        metric: Metric | None = None,
-        workload: Workload | None = None,
-        seed: int = 0,
-        target: str = "any",
-        out: str | Path | None = None,
-        progress: OnProgress | None = None,
-    ) -> CompareReport:
-        """Judge ``model`` against ``against`` on the server; ``out`` as in ``optimize``, without a model."""
-        options = CompareOptions(
-            thresholds=thresholds or Thresholds(),
-            preprocessing=preprocessing or {},
-            metric=metric,
-            workload=workload or Workload(),
-            seed=seed,
-        )
-        body = {
-            **options.model_dump(mode="json", by_alias=True),
-            "kind": "compare",
-            "model": self._on_server("models", model, progress),
-            "against": self._on_server("models", against, progress),
-            "data": self._data({"evaluation": dataset}, progress),
-            "target": target,
-        }
-        job = self._finish(body, progress)
-        report = self.report(job.id)
-        if not isinstance(report, CompareReport):
-            raise _unlike("a compare report", f"report of {job.id}")
-        if out is not None:
-            self._deliver(job, report, Path(out))
-        return report
 
     def upload_model(self, path: str | Path) -> Upload:
         """Send a model and wait until it is inspected. Raises BadInput with the finding where it is rejected."""
@@ -193,15 +103,26 @@ class Client:
         return self._transport.get(f"/v1/jobs/{_part(job_id)}/report.html").content
 
     def deliver(self, job_id: str, out: str | Path) -> None:
-        """Fetch what a job that has ended left: ``optimized.onnx``, ``report.json``, ``report.html``."""
+        """Fetch what a job that has ended left: report, page, files for programs, and the model recommended."""
         self._deliver(self.job(job_id), self.report(job_id), Path(out))
+
+    def files(self, job_id: str) -> list[JobFile]:
+        """What a job that has ended left beside its report and its models."""
+        return _parse(_JobFiles, self._transport.get(f"/v1/jobs/{_part(job_id)}/files")).items
+
+    def download_file(self, job_id: str, file: JobFile, path: str | Path) -> Path:
+        """Fetch one of a job's files, as ``download`` does a model."""
+        address = f"/v1/jobs/{_part(job_id)}/files/{_part(file.name)}"
+        return transfer.download(self._transport, address, file, _target(Path(path), file.name))
 
     def download(self, model_id: str, path: str | Path) -> Path:
         """Fetch a model's bytes into a file, or into a folder under its own name.
 
         Resumed where a connection broke, also by a later call; checked against the digest; never half there.
         """
-        return transfer.download(self._transport, self.model(model_id), Path(path))
+        model = self.model(model_id)
+        address = f"/v1/models/{_part(model_id)}/content"
+        return transfer.download(self._transport, address, model, _target(Path(path), model.name))
 
     def techniques(self) -> list[dict[str, Any]]:
         return _parse(_Listed, self._transport.get("/v1/techniques")).items
@@ -224,7 +145,7 @@ class Client:
             progress(Progress("upload", f"uploading {Path(given).name}", 0.0))
         return self._upload(collection, Path(given)).id
 
-    def _data(self, roles: dict[str, str | Path | None], progress: OnProgress | None) -> dict[str, str]:
+    def _data(self, roles: Mapping[str, Given | None], progress: OnProgress | None) -> dict[str, str]:
         """Ids by role; the same file in two roles is sent once."""
         sent: dict[str, str] = {}
         for given in roles.values():
@@ -250,20 +171,60 @@ class Client:
                 raise JobCancelled(job.id, has_report=job.has_report)
         return job
 
-    def _deliver(self, job: Job, report: OptimizeReport | CompareReport, out: Path) -> None:
+    def _ask(
+        self,
+        expected: type[AnyReport],
+        options: RunOptions,
+        models: Mapping[str, Given | None],
+        data: Mapping[str, Given | None],
+        target: str,
+        out: Given | None,
+        progress: OnProgress | None,
+    ) -> AnyReport:
+        body = {
+            **options.model_dump(mode="json", by_alias=True),
+            "kind": expected.model_fields["kind"].default,
+            **{role: self._on_server("models", given, progress) for role, given in models.items() if given is not None},
+            "data": self._data(data, progress),
+            "target": target,
+        }
+        job = self._finish(body, progress)
+        report = self.report(job.id)
+        if not isinstance(report, expected):
+            raise _unlike(f"the report of a job of kind {body['kind']}", f"report of {job.id}")
+        if out is not None:
+            self._deliver(job, report, Path(out))
+        return report
+
+    def _deliver(self, job: Job, report: Report, out: Path) -> None:
+        delivered = [file for file in self.files(job.id) if file.role == "delivered"]
+        for file in delivered:
+            if not re.fullmatch(FILE_NAME, file.name) or file.name in DELIVERED:
+                raise _unlike("one that can be written into a folder", f"name '{file.name[:80]}' of a file")
+        out.mkdir(parents=True, exist_ok=True)
         if isinstance(report, OptimizeReport):
             model_id = report.recommended.id or (job.result or {}).get("model")
             if model_id is None:
                 raise _unlike("the id of the recommended model", f"report of {job.id}")
-            out.mkdir(parents=True, exist_ok=True)
             self.download(model_id, out / "optimized.onnx")
+        for file in delivered:
+            self.download_file(job.id, file, out / file.name)
         transfer.write_whole(out / "report.json", report.model_dump_json(by_alias=True, indent=1).encode())
         transfer.write_whole(out / "report.html", self.report_html(job.id))
+
+
+def _target(path: Path, name: str) -> Path:
+    """A folder stands for a file of that name in it; never one outside of it."""
+    return path / Path(name).name if path.is_dir() else path
 
 
 class _JobPage(BaseModel):
     items: list[Job]
     next_cursor: str | None = None
+
+
+class _JobFiles(BaseModel):
+    items: list[JobFile]
 
 
 class _Listed(BaseModel):

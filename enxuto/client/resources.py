@@ -40,6 +40,16 @@ class Upload(Resource):
     created_at: datetime
 
 
+class JobFile(Resource):
+    """A file that a job left beside its report and its models."""
+
+    name: str
+    role: str
+    sha256: str
+    size_bytes: int
+    media_type: str = ""
+
+
 class JobProgress(Resource):
     fraction: float = 0.0
     eta_s: float | None = None

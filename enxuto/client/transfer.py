@@ -8,12 +8,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from typing import Protocol
 
 import httpx
 
 from enxuto.client.errors import DamagedDownload
-from enxuto.client.resources import Upload
 from enxuto.client.transport import Transport
 from enxuto.errors import BadInput
 
@@ -43,16 +42,27 @@ def upload(transport: Transport, collection: str, path: Path, *, wait_s: float) 
     )
 
 
-def download(transport: Transport, model: Upload, path: Path) -> Path:
-    """Fetch a model's bytes, from where an earlier try broke off. ``path`` never shows a part of them."""
-    target = path / model.name if path.is_dir() else path
-    partial = target.with_name(f".{target.name}.{model.sha256[:16]}.partial")
+class Promised(Protocol):
+    """What the server says of bytes before it sends them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+def download(transport: Transport, address: str, promised: Promised, target: Path) -> Path:
+    """Fetch bytes, from where an earlier try broke off. ``target`` never shows a part of them."""
+    partial = target.with_name(f".{target.name}.{promised.sha256[:16]}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
-    _fill(transport, f"/v1/models/{quote(model.id, safe='')}/content", model, partial)
-    if _sha256(partial) != model.sha256:
+    _fill(transport, address, promised, partial)
+    if _sha256(partial) != promised.sha256:
         partial.unlink()
         raise DamagedDownload(
-            f"The bytes of {model.id} that arrived are not those that the server promised (SHA-256 {model.sha256}).",
+            f"The bytes of {promised.name} that arrived are not those that the server promised "
+            f"(SHA-256 {promised.sha256}).",
             code="damaged_download",
             hint="Download it again. If it happens twice, something between here and the server changes bytes.",
         )
@@ -71,13 +81,13 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _fill(transport: Transport, address: str, model: Upload, partial: Path) -> None:
+def _fill(transport: Transport, address: str, promised: Promised, partial: Path) -> None:
     """Ask for what is missing; a connection that broke is mended for as long as bytes keep coming."""
     started, pause_s = time.monotonic(), 0.2
     with partial.open("ab") as file:
-        while (have := os.fstat(file.fileno()).st_size) < model.size_bytes:
+        while (have := os.fstat(file.fileno()).st_size) < promised.size_bytes:
             try:
-                _append(transport, address, model, file.fileno(), have)
+                _append(transport, address, promised, file.fileno(), have)
                 break  # the server has said all: whether it is enough, the digest tells
             except httpx.TransportError as error:
                 if os.fstat(file.fileno()).st_size > have:
@@ -87,8 +97,8 @@ def _fill(transport: Transport, address: str, model: Upload, partial: Path) -> N
                 pause_s = transport.pause(pause_s)
 
 
-def _append(transport: Transport, address: str, model: Upload, descriptor: int, have: int) -> None:
-    headers = {"Range": f"bytes={have}-", "If-Range": f'"{model.sha256}"'} if have else {}
+def _append(transport: Transport, address: str, promised: Promised, descriptor: int, have: int) -> None:
+    headers = {"Range": f"bytes={have}-", "If-Range": f'"{promised.sha256}"'} if have else {}
     with transport.stream(address, {**headers, "Accept-Encoding": "identity"}) as response:
         if have and response.status_code != 206:  # the server sends everything again
             os.ftruncate(descriptor, 0)

@@ -19,8 +19,8 @@ from enxuto.steps.common import Estimate, HostNoise, Samples, Subject
 from enxuto.steps.inspecting import InspectDataset, InspectModel
 from enxuto.steps.judging import Drop, EvaluateModel, Evaluation, EvaluationFiles, Fidelity
 from enxuto.steps.memory import MeasureMemory, MemoryUse
-from enxuto.steps.profiling import MeasurePeaks, ModelProfile, NodeProfile, Peaks, ProfileModel
-from enxuto.steps.rendering import Rendered, RenderReport
+from enxuto.steps.profiling import Bandwidth, MeasurePeaks, ModelProfile, NodeProfile, Peaks, ProfileModel
+from enxuto.steps.rendering import FILE_NAME, Rendered, RenderReport
 from enxuto.steps.throughput import (
     Arrivals,
     BatchCount,
@@ -52,11 +52,13 @@ from enxuto.steps.timing import (
 __all__ = [
     "CALLS_FOR_P95",
     "CALLS_FOR_P99",
+    "FILE_NAME",
     "MEASURES",
     "RESULTS",
     "Applied",
     "ApplyRecipe",
     "Arrivals",
+    "Bandwidth",
     "BatchCount",
     "BatchCurve",
     "Done",

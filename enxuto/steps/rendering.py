@@ -8,8 +8,8 @@ from pydantic import Field
 
 from enxuto.schema import Digest, Value
 
-
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.[a-z0-9]{1,8}$")]
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}\.[a-z0-9]{1,8}$"
+FileName = Annotated[str, Field(pattern=FILE_NAME)]
 """Of one file, never a path: it comes from a step, and files are written under it."""
 
 

@@ -142,7 +142,7 @@ def test_a_report_is_in_use_before_its_page_is_rendered(parts: Parts, monkeypatc
             owners = session.scalars(select(BlobUse.owner).where(BlobUse.sha256 == report))
             used[report] = set(owners)
 
-    monkeypatch.setattr(kinds, "_page", look)
+    monkeypatch.setattr(kinds, "_rendered", look)
     job = drive(parts, optimize(parts, model))
     assert used == {job.report: {job.id}}
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
 
 from app.core import jobs, leases
 from app.core.database import utc_now
-from app.core.endings import Ending, Inspected, Output, finish
+from app.core.endings import Ending, Inspected, JobFile, Output, finish
 from app.core.leases import Lease, LeaseLost
 from app.core.parts import Parts
-from app.core.records import BlobUse, JobRecord, ModelRecord
+from app.core.peaks import keep_peaks, known_peaks
+from app.core.records import BlobUse, JobFileRecord, JobRecord, ModelRecord
 from enxuto.errors import Finding
 from enxuto.search.plan import Progress
 from enxuto.steps import Failed
+from tests.support import reports
 from tests.support.jobs import add_model, event_kinds, read_job, submit
 from tests.support.reports import inspection
 
 FINDING = Finding(code="not_a_model", detail="These bytes are no ONNX model.", hint="Upload an ONNX file.")
+PEAKS = reports.profile_report().peaks
 CRASH = Failed(finding=FINDING, elapsed_s=0.1)
 
 
@@ -285,8 +289,65 @@ def test_a_step_is_kept_with_its_blobs_until_the_job_ends(parts: Parts) -> None:
     record_step(parts, lease)
     record_step(parts, lease)
     assert uses(parts, job) == {"b" * 64}
-    end(parts, lease, Ending("succeeded", report="c" * 64, report_html="d" * 64, raw=frozenset({"e" * 64})))
-    assert uses(parts, job) == {"c" * 64, "d" * 64, "e" * 64}
+    files = [JobFile("calls.npz", "raw", "e" * 64, 9), JobFile("settings.json", "delivered", "f" * 64, 3)]
+    end(parts, lease, Ending("succeeded", report="c" * 64, report_html="d" * 64, files=files))
+    assert uses(parts, job) == {"c" * 64, "d" * 64, "e" * 64, "f" * 64}
+    with parts.reading() as session:
+        kept = session.scalars(select(JobFileRecord).where(JobFileRecord.job == job).order_by(JobFileRecord.name)).all()
+    assert [(file.name, file.role, file.sha256, file.size_bytes) for file in kept] == [
+        ("calls.npz", "raw", "e" * 64, 9),
+        ("settings.json", "delivered", "f" * 64, 3),
+    ]
+
+
+def test_bytes_that_two_names_stand_for_are_used_once(parts: Parts) -> None:
+    job = submit(parts)
+    files = [JobFile("a.npz", "raw", "e" * 64, 9), JobFile("b.npz", "raw", "e" * 64, 9)]
+    end(parts, claimed(parts), Ending("succeeded", files=files))
+    assert uses(parts, job) == {"e" * 64}
+
+
+def test_whoever_lost_the_lease_leaves_no_files_and_no_peaks(parts: Parts) -> None:
+    job = submit(parts)
+    lost = claimed(parts)
+    expire(parts)
+    file = JobFile("calls.npz", "raw", "e" * 64, 9)
+    with pytest.raises(LeaseLost):
+        end(parts, lost, Ending("succeeded", files=[file], peaks={"m" * 64: PEAKS}))
+    with parts.reading() as session:
+        assert session.get(JobFileRecord, (job, "calls.npz")) is None
+        assert known_peaks(session, "m" * 64, PEAKS.threads) is None
+
+
+def test_peaks_are_kept_for_their_machine_and_threads(parts: Parts) -> None:
+    peaks = PEAKS
+    submit(parts)
+    end(parts, claimed(parts), Ending("succeeded", peaks={"m" * 64: peaks}))
+    with parts.reading() as session:
+        assert known_peaks(session, "m" * 64, peaks.threads) == peaks
+        assert known_peaks(session, "m" * 64, peaks.threads + 1) is None
+        assert known_peaks(session, "n" * 64, peaks.threads) is None
+
+
+def test_jobs_that_measured_the_same_peaks_both_end_and_the_first_ones_stay(parts: Parts) -> None:
+    first = PEAKS
+    submit(parts), submit(parts)
+    leases_held = [claimed(parts), claimed(parts)]
+    faster = first.model_copy(update={"fp32_gflops": 2 * first.fp32_gflops})
+    for lease, measured in zip(leases_held, (first, faster), strict=True):
+        end(parts, lease, Ending("succeeded", peaks={"m" * 64: measured}))
+    with parts.reading() as session:
+        assert known_peaks(session, "m" * 64, first.threads) == first
+
+
+def test_peaks_that_another_worker_keeps_in_the_same_moment_are_no_error(parts: Parts) -> None:
+    def keep() -> None:
+        with parts.writing.begin() as session:
+            keep_peaks(session, "m" * 64, PEAKS)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(keep) for _ in range(8)]:
+            done.result()
 
 
 def test_outputs_become_models_of_the_tenant(parts: Parts) -> None:

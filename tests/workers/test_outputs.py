@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enxuto.report import ModelRef
 from tests.support import reports
-from workers.outputs import file_name, kept, name_compared, name_models, raw_files
+from workers.outputs import file_name, kept, name_benchmarked, name_compared, name_models, name_profiled
 
 
 def test_the_winner_and_the_front_are_kept_and_the_original_is_not_kept_again() -> None:
@@ -45,12 +45,12 @@ def test_both_sides_of_a_comparison_go_by_the_ids_that_were_asked_for() -> None:
     assert (named.model.id, named.against.id) == ("mdl_b", "mdl_a")
 
 
-def test_raw_times_of_every_measurement_stay_beside_the_report() -> None:
-    report = reports.optimize_report()
-    latency = report.baseline.selection.latency
-    assert latency
-    assert set(latency.raw) <= raw_files(report)
-    assert raw_files(reports.compare_report())
+def test_the_model_of_a_benchmark_and_both_of_a_profile_go_by_their_ids() -> None:
+    assert name_benchmarked(reports.benchmark_report(), model="mdl_a").model.id == "mdl_a"
+    named = name_profiled(reports.profile_of_two(), model="mdl_a", against="mdl_b")
+    assert named.against
+    assert (named.model.id, named.profile.model.id, named.against.model.id) == ("mdl_a", "mdl_a", "mdl_b")
+    assert name_profiled(reports.profile_report(), model="mdl_a", against=None).against is None
 
 
 def test_a_download_is_called_after_the_original_and_its_techniques() -> None:
