@@ -34,10 +34,12 @@ class Node(Value):
     gb_s: float | None
     """Achieved: 10^9 bytes a second."""
     bound: Literal["compute", "memory"] | None
-    """Which part of the roof lies above it."""
+    """Which part of the roof lies above it; null where its operations or the roof for their type are not known."""
     of_peak: float | None
-    """Share of that roof which it reaches, 0 to 1."""
+    """Share of that roof which it reaches; little above 1 where it was measured better than the peak. Where the memory
+    is the roof, the bandwidth is that of the cache which its data fits into."""
     integer: bool
+    """Whether it multiplies 8-bit integers."""
 
 
 class OperatorType(Value):

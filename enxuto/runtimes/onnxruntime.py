@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,19 @@ _DTYPES = {
 class OnnxRuntimeModel:
     """A session with one pool of threads that stops spinning when a call returns."""
 
-    def __init__(self, path: Path, threads: int, settings: OnnxRuntimeSettings = _DEFAULT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        settings: OnnxRuntimeSettings = _DEFAULT,
+        adjust: Callable[[ort.SessionOptions], None] = lambda options: None,
+    ) -> None:
         ort.set_default_logger_severity(_ERROR_LOGS)
+        options = session_options(threads, settings)
+        adjust(options)
         try:
             self._session = ort.InferenceSession(
-                path, session_options(threads, settings), providers=["CPUExecutionProvider"], enable_fallback=False
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=False
             )
         except _ERRORS as error:
             raise _wrapped_load(error) from error
@@ -58,6 +66,10 @@ class OnnxRuntimeModel:
         except _ERRORS as error:
             raise _wrapped_run(error) from error
         return outputs
+
+    def end_profiling(self) -> Path:
+        """Where the events lie, of a session that was made to record them."""
+        return Path(self._session.end_profiling())
 
 
 def session_options(threads: int, settings: OnnxRuntimeSettings = _DEFAULT) -> ort.SessionOptions:

@@ -38,13 +38,16 @@ class OpenVinoModel:
     Its threads end their wait within a millisecond after a call; with one thread the caller does all the work.
     """
 
-    def __init__(self, path: Path, threads: int, settings: OpenVinoSettings = _DEFAULT) -> None:
+    def __init__(
+        self, path: Path, threads: int, settings: OpenVinoSettings = _DEFAULT, *, record: bool = False
+    ) -> None:
         core = openvino.Core()
         _check_precision(core, settings)
         try:
             frontend = FrontEndManager().load_by_framework("onnx")
             model = frontend.convert(frontend.load(str(path)))
-            compiled = core.compile_model(model, _DEVICE, openvino_config(settings, threads))
+            config = openvino_config(settings, threads) | ({"PERF_COUNT": "YES"} if record else {})
+            self.compiled = compiled = core.compile_model(model, _DEVICE, config)
             self._request = compiled.create_infer_request()
         except ERRORS as error:
             raise wrapped_load(error, path) from error
@@ -53,6 +56,11 @@ class OpenVinoModel:
         self.outputs, self._output_order = _specs(compiled.outputs, axes_out)
         self._ran: set[tuple[tuple[int, ...], ...]] = set()
         self._expected = [(spec.name, np.dtype(spec.dtype), spec.shape) for spec in self.inputs]
+
+    @property
+    def counters(self) -> list[openvino.ProfilingInfo]:
+        """Of each node, where the model was loaded to record them."""
+        return list(self._request.get_profiling_info())
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         if len(feeds) != len(self._expected):

@@ -12,11 +12,8 @@ import numpy as np
 
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 
-_BITS = {
-    "float": 32, "double": 64, "bool": 8, "uint8_t": 8, "int8_t": 8, "boolean": 8,
-    "int4": 4, "uint4": 4, "int2": 2, "uint2": 2, "bfloat16": 16,
-}  # fmt: skip
-"""Of an element, where the digits in the type's name do not say so or NumPy does not know it."""
+_BITS = {"bfloat16": 16, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
+"""Of an element, where NumPy does not know the type."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Tensor:
 
     name: str
     dtype: str
-    """As the runtime calls it."""
+    """As NumPy calls it."""
     shape: tuple[int, ...]
 
     @property
@@ -74,6 +71,10 @@ class Recorder(Protocol):
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Raises BadInput: the model does not run on these inputs (``model_fails_to_run``)."""
+        ...
+
+    def settle(self) -> None:
+        """What was run so far was warming up."""
         ...
 
     def end(self, feeds: Mapping[str, np.ndarray]) -> Recording: ...

@@ -19,6 +19,13 @@ class MeasurePeaks(Value):
     threads: int = Field(ge=1, le=1024)
 
 
+class Bandwidth(Value):
+    """What arrays of this size together can be read and written at, again and again."""
+
+    size_bytes: int
+    gb_s: float
+
+
 class Peaks(Value):
     """The best of several runs; a multiplication and an addition count as two operations."""
 
@@ -29,6 +36,8 @@ class Peaks(Value):
     """Of matrix products of unsigned by signed 8-bit integers."""
     bandwidth_gb_s: float
     """10^9 bytes a second, read and written, of arrays far larger than the caches."""
+    cached: list[Bandwidth] = Field(default_factory=list)
+    """The same of arrays that fit into a cache, smallest first: a node whose data does is not held up by the memory."""
     noise: HostNoise
 
 
@@ -51,16 +60,19 @@ class NodeProfile(Value):
     op_type: str
     """As the runtime calls it: fused nodes have names of their own."""
     origin: list[str]
-    """Names of the file's nodes that it was made of, as far as can be told."""
+    """Names of the file's nodes that it was made of, as far as can be told; a node without one goes by its first
+    output."""
+    tensor: str | None
+    """Name in the file of what the last of them makes."""
     ms: float
-    """Median time in one call."""
+    """Median time in one call, without what nodes inside it take."""
     output_bytes: int | None
     moved_bytes: int | None
     """Inputs, weights and outputs, each once: the least that must move. Null where a shape cannot be told."""
     operations: int | None
     """Multiplications and additions; null for operators whose count is not known."""
-    integer: bool
-    """Whether it multiplies 8-bit integers."""
+    precision: str | None
+    """What it multiplies in, such as float32 or int8; null where it multiplies nothing or that cannot be told."""
 
 
 class ModelProfile(Value):

@@ -1,0 +1,105 @@
+"""Records what OpenVINO does in its calls: counters of each node, and the graph as it was compiled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from enxuto.runtimes.openvino import OpenVinoModel
+from enxuto.runtimes.recording import RanNode, Recording, Tensor
+from enxuto.settings import OpenVinoSettings
+
+import openvino  # isort: skip - after what keeps it from calling home
+
+_NOT_NODES = ("Input", "Output", "Const", "Constant", "Parameter", "Result")
+_PRECISIONS = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "u8": "int8", "i8": "int8", "f64": "float64"}
+_WHOLE_US = 0.5
+"""Each call's time is rounded down to whole microseconds when it is added up, and so is the mean."""
+
+
+class OpenVinoRecorder:
+    """A compiled model with its counters on.
+
+    The counters are a mean over all calls since the model was compiled. What the first calls took is taken off again,
+    so that the mean holds for the rest; a median cannot be had.
+    """
+
+    def __init__(self, path: Path, threads: int, settings: OpenVinoSettings) -> None:
+        self._model = OpenVinoModel(path, threads, settings, record=True)
+        self.nodes = len(self._model.compiled.get_runtime_model().get_ordered_ops())
+        self._calls = 0
+        self._first: dict[str, tuple[int, float]] = {}
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> None:
+        self._model.run(feeds)
+        self._calls += 1
+
+    def settle(self) -> None:
+        """What was run so far was warming up."""
+        self._first = {info.node_name: (self._calls, _us(info.real_time)) for info in self._model.counters}
+
+    def end(self, feeds: Mapping[str, np.ndarray]) -> Recording:
+        counters = {info.node_name: info for info in self._model.counters}
+        ran, trace = [], []
+        for node in self._model.compiled.get_runtime_model().get_ordered_ops():
+            info = counters.get(node.get_friendly_name())
+            facts = {name: str(value.astype(str)) for name, value in node.get_rt_info().items()}
+            if info is None or facts.get("layerType") in _NOT_NODES:
+                continue
+            trace.append({"name": info.node_name, "type": info.node_type, "kernel": info.exec_type,
+                          "status": str(info.status).rpartition(".")[2], "mean_us": _us(info.real_time), **facts})  # fmt: skip
+            if info.status == openvino.ProfilingInfo.Status.EXECUTED:
+                ran.append(_ran_node(node, facts, self._mean_us(info)))
+        text = json.dumps({"calls": self._calls, "nodes": trace}, indent=1)
+        return Recording(ran, None, text)
+
+    def _mean_us(self, info: openvino.ProfilingInfo) -> float:
+        calls, mean_us = self._first.get(info.node_name, (0, 0.0))
+        first = calls * (mean_us + _WHOLE_US)
+        return max(0.0, (self._calls * (_us(info.real_time) + _WHOLE_US) - first) / (self._calls - calls)) + _WHOLE_US
+
+
+def _us(time: timedelta) -> float:
+    return time / timedelta(microseconds=1)
+
+
+def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> RanNode:
+    return RanNode(
+        name=node.get_friendly_name(),
+        op_type=facts["layerType"],
+        inputs=[_tensor(port) for port in node.inputs()],
+        outputs=[_tensor(port) for port in node.outputs()],
+        attributes={},
+        sources=[name for name in facts.get("originalLayersNames", "").split(",") if name],
+        precision=_PRECISIONS.get(facts.get("runtimePrecision", "")),
+        times_us=np.array([mean_us]),
+    )
+
+
+def _tensor(port: openvino.Input | openvino.Output) -> Tensor | None:
+    """None where its shape was not settled by the last call."""
+    shape = port.get_partial_shape()
+    if shape.is_dynamic:
+        return None
+    kind = port.get_element_type()
+    dtype = str(kind.get_type_name())
+    name = dtype if dtype[0] in "uif" and not dtype.startswith("f8") else {"boolean": "bool"}.get(dtype, dtype)
+    return Tensor(_name(port), _numpy_name(name), tuple(int(axis) for axis in shape.to_shape()))
+
+
+def _numpy_name(name: str) -> str:
+    """f32 → float32, u8 → uint8, i64 → int64, bf16 → bfloat16."""
+    for short, long in (("bf", "bfloat"), ("f", "float"), ("u", "uint"), ("i", "int")):
+        if name.startswith(short) and name[len(short) :].isdigit():
+            return long + name[len(short) :]
+    return name
+
+
+def _name(port: openvino.Input | openvino.Output) -> str:
+    """Of the node that makes it, so that a tensor that is read twice is known as one."""
+    source = port.get_source_output() if hasattr(port, "get_source_output") else port
+    return f"{source.get_node().get_friendly_name()}:{source.get_index()}"
