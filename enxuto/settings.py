@@ -34,7 +34,8 @@ class OnnxRuntimeSettings(_Settings):
     graph_level: Literal["disabled", "basic", "extended", "layout", "all"] = "all"
     """How far the graph is optimized while it is loaded."""
     denormals_as_zero: bool = False
-    """Whether numbers too small to be normal are taken for zero, which some processors compute much faster."""
+    """Whether numbers too small to be normal are taken for zero, which some processors compute much faster. ONNX
+    Runtime lets the first session of a process decide that for the thread that calls, so it is not searched."""
 
 
 class OpenVinoSettings(_Settings):

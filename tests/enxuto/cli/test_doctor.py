@@ -24,6 +24,7 @@ def test_a_whole_box_stops_every_attempt_and_exits_with_0() -> None:
     assert all(told["sandbox"]["stopped"].values()), told
     assert told["sandbox"]["missing"] == []
     assert told["runtimes"]["onnxruntime"]
+    assert told["runtimes"]["openvino"]
     assert ran.exit_code == 0
 
 
