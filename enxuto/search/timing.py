@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from enxuto.judge.speed import speed_verdict, speedup
 from enxuto.report import Latency, Measurements
-from enxuto.request import RunOptions
+from enxuto.request import OptimizeOptions, RunOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.steps import (
@@ -43,8 +43,9 @@ class Effort:
 
 SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, budget_s=60.0, block_ms=10.0, rounds=12)
 CONFIRMING = Effort(first_load=1000, least=6, most=24, narrow=0.015, budget_s=60.0, block_ms=10.0, rounds=20)
-_FEWEST_IN_A_HURRY = 3
-"""Their interval is wide, and says so; without one there would be no answer when the deadline comes."""
+_FEWEST_LOADS = 3
+"""Where there is no time for more. Their interval is wide, and says so; without one there would be no answer when the
+deadline comes."""
 _SLOWER_CORE = 1.06
 """Times of the quickest probe of all loads: a load beyond it shared its core from beginning to end."""
 
@@ -106,11 +107,9 @@ def time_side_by_side(
         found_here = found(reply.outcome, LatencyLoad)
         loads.append(_Load(found_here, reply.outcome.files[found_here.calls_file]))
         spent_s += reply.outcome.elapsed_s
-        if len(loads) >= _FEWEST_IN_A_HURRY and _hurried(reply):
+        if len(loads) >= _FEWEST_LOADS and (_hurried(reply) or _is_enough(loads, request, effort, margin, spent_s)):
             break
-        if len(loads) >= effort.least and (spent_s >= effort.budget_s or _told_apart(loads, effort, margin, request)):
-            break
-    counting = _undisturbed(loads, effort.least)
+    counting = _undisturbed(loads)
     calls = [load.calls for load in counting]
     reply = yield Task(SummarizeLatency(calls=calls), progress(len(loads) - 1))
     if isinstance(reply.outcome, Failed):
@@ -120,24 +119,36 @@ def time_side_by_side(
     return SideBySide(timed, [load.found.noise for load in loads])
 
 
-def _undisturbed(loads: list[_Load], least: int) -> list[_Load]:
+def _undisturbed(loads: list[_Load]) -> list[_Load]:
     """Those that had a core of their own, as their probes tell; all of them, where too few had one."""
     quickest = min(load.found.probe_us for load in loads)
     quiet = [load for load in loads if load.found.probe_us <= _SLOWER_CORE * quickest]
-    return quiet if len(quiet) >= min(least, len(loads)) else loads
+    return quiet if len(quiet) >= _FEWEST_LOADS else loads
 
 
-def _told_apart(loads: list[_Load], effort: Effort, margin: float, request: RunOptions) -> bool:
-    """Whether intervals are narrow and on one side of the margin, and calls enough for the percentile that a goal may
-    ask for."""
-    counting = [load.found for load in _undisturbed(loads, effort.least)]
-    if len(counting) < effort.least:
-        return False
-    for position in range(len(counting[0].timings)):
-        if sum(load.timings[position].calls for load in counting) < CALLS_FOR_P95:
-            return False
-    for position in range(1, len(counting[0].timings)):
-        estimate = speedup([load.timings[position].ratio for load in counting], seed=request.seed)
+def _is_enough(loads: list[_Load], request: RunOptions, effort: Effort, margin: float, spent_s: float) -> bool:
+    """Whether the models are told apart with calls enough for the 95th percentile, or what is to be spent is spent.
+
+    A goal that limits the percentile gets calls enough for it beyond the budget too: it could not be met without.
+    """
+    counting = [load.found for load in _undisturbed(loads)]
+    carries_p95 = all(
+        sum(timing.calls for timing in timings) >= CALLS_FOR_P95
+        for timings in zip(*(load.timings for load in counting), strict=True)
+    )
+    if spent_s >= effort.budget_s:
+        return carries_p95 or not _limits_p95(request)
+    return carries_p95 and len(counting) >= effort.least and _told_apart(counting, request, effort, margin)
+
+
+def _limits_p95(request: RunOptions) -> bool:
+    return isinstance(request, OptimizeOptions) and request.goal is not None and request.goal.p95_ms is not None
+
+
+def _told_apart(loads: list[LatencyLoad], request: RunOptions, effort: Effort, margin: float) -> bool:
+    """Whether all intervals are narrow, and on one side of the margin where that is looked for at all."""
+    for position in range(1, len(loads[0].timings)):
+        estimate = speedup([load.timings[position].ratio for load in loads], seed=request.seed)
         if estimate.high - estimate.low > 2 * effort.narrow * estimate.value:
             return False
         if effort.most > effort.least and speed_verdict(estimate, margin) == "inconclusive":

@@ -1,6 +1,8 @@
 """Models are timed side by side, and percentiles are given as far as the calls carry them."""
 
 import gc
+import itertools
+import time
 from array import array
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from onnx.parser import parse_model
 from enxuto.errors import BadInput
 from enxuto.measure import latency
 from enxuto.measure.blocks import Block, time_block
-from enxuto.measure.latency import measure_latency, summarize_latency
+from enxuto.measure.latency import histogram, measure_latency, summarize_latency
 from enxuto.steps import LatencyLoad, MeasureLatency, Samples, Subject, SummarizeLatency
 from enxuto.workload import Workload
 from tests.support import tiny_models
@@ -49,7 +51,8 @@ def measure(
     samples: Samples | None = None,
     load: int = 0,
     block_ms: float = 5.0,
-    blocks: int = 6,
+    rounds: int = 6,
+    most_rounds: int = 6,
     batch_size: int = 1,
 ) -> LatencyLoad:
     out.mkdir()
@@ -61,7 +64,8 @@ def measure(
         load=load,
         seed=0,
         block_ms=block_ms,
-        blocks=blocks,
+        rounds=rounds,
+        most_rounds=most_rounds,
     )
     return measure_latency(step, files, out)
 
@@ -70,6 +74,9 @@ def test_the_baseline_is_as_fast_as_itself_and_a_larger_model_is_slower(files: S
     found = measure(files, tmp_path / "out", [network(1024), network(1024), network(8192)])
     baseline, same, larger = found.timings
     assert (baseline.ratio, baseline.cpu_ratio) == (1.0, 1.0)
+    assert len(found.counted) == 6
+    assert found.noise.disturbed_share is not None
+    assert found.probe_us > 0.1
     assert 0.5 < same.ratio < 2  # one load while other tests run; bench/aa.py looks closer
     assert larger.ratio < 0.6
     assert larger.p50_ms > baseline.p50_ms
@@ -81,7 +88,7 @@ def test_every_call_is_kept_in_nanoseconds(files: StepFiles, tmp_path: Path) -> 
         assert calls.files == ["0", "1"]
         for timing, name in zip(found.timings, calls.files, strict=True):
             assert calls[name].dtype == np.int64
-            assert len(calls[name]) == timing.calls >= 3 * 6
+            assert len(calls[name]) == timing.calls >= 3 * sum(found.counted) > 0
             assert np.median(calls[name]) / 1e6 == pytest.approx(timing.p50_ms)
             assert len(timing.block_medians_ms) == 6
 
@@ -97,7 +104,7 @@ def test_the_order_is_drawn_anew_each_round_and_by_load(monkeypatch: pytest.Monk
         monkeypatch.setattr(latency, "time_block", block)
         draw = latency.random.Random(f"0 {load}")
         for _ in range(8):
-            latency._time_round(["a", "b", "c"], [1, 1, 1], draw)
+            latency._time_round(["a", "b", "c"], [1, 1, 1], lambda: 1.0, draw)
         return seen
 
     first = order(0)
@@ -108,13 +115,90 @@ def test_the_order_is_drawn_anew_each_round_and_by_load(monkeypatch: pytest.Monk
 
 def test_the_ratio_of_a_round_compares_neighbors_in_time() -> None:
     """A machine that slows to a third half-way leaves every ratio as it was."""
-
-    def block(ms: float) -> Block:
-        return Block(array("q", [int(ms * 1e6)] * 3), int(3 * ms * 1e6))
-
-    rounds = [[block(2.0 * slow), block(1.0 * slow)] for slow in (1, 1, 1, 3, 3)]
-    timing = latency._timing(1, rounds, np.array([1_000_000]))
+    rounds = [a_round(2.0 * slow, 1.0 * slow) for slow in (1, 1, 1, 3, 3)]
+    timing = latency._timing(1, rounds, [True] * 5, np.array([1_000_000]))
     assert (timing.ratio, timing.cpu_ratio) == (2.0, 2.0)
+
+
+def block(ms: float, cpu_ms: float | None = None) -> Block:
+    return Block(array("q", [int(ms * 1e6)] * 3), int(3 * (ms if cpu_ms is None else cpu_ms) * 1e6))
+
+
+def a_round(baseline_ms: float, other_ms: float, probe_ns: float = 100.0) -> latency._Round:
+    return latency._Round([block(baseline_ms), block(other_ms)], [100.0, 100.0, probe_ns])
+
+
+def test_a_round_in_which_the_probe_was_slow_does_not_count() -> None:
+    """Somebody else on the core slows the two models by different shares."""
+    rounds = [a_round(2.0, 1.0)] * 5 + [a_round(2.3, 1.7, probe_ns=107.0)] * 4
+    quiet = latency._quiet(rounds)
+    assert quiet == [True] * 5 + [False] * 4
+    counted = latency._counted(quiet, 6)
+    timing = latency._timing(1, rounds, counted, np.concatenate([np.asarray(one.blocks[1].wall_ns) for one in rounds]))
+    assert timing.ratio == 2.0
+    assert len(timing.block_medians_ms) == 9, "the series shows all of them"
+
+
+def test_where_few_rounds_were_quiet_all_count() -> None:
+    quiet = [True] * 3 + [False] * 7
+    assert latency._counted(quiet, 6) == quiet
+    assert latency._counted(quiet, 8) == [True] * 10
+    assert latency._counted(quiet[2:7], 20) == [True] * 5, "a slow model had time for no more rounds"
+
+
+def test_processor_time_is_that_of_all_counted_rounds_together() -> None:
+    """A clock that ticks as seldom as a block ends shows nothing in most blocks, and all of it in some."""
+    rounds = [
+        latency._Round([block(2.0, cpu_ms=ticks), block(1.0, cpu_ms=1.0)], [100.0]) for ticks in (0.0, 0.0, 6.0, 0.0)
+    ]
+    timing = latency._timing(1, rounds, [True] * 4, np.array([1_000_000]))
+    assert timing.cpu_ratio == pytest.approx(1.5)
+    assert timing.cpu_ms == pytest.approx(1.0)
+
+
+def rounds_of(step_changes: dict[str, object], probes: list[float], seconds: float = 0.0) -> int:
+    """How many rounds are timed where the probes come out like this."""
+    step = MeasureLatency(
+        subjects=[Subject(model="0" * 64)], workload=Workload(), samples=None, preprocessing={}, load=0, seed=0
+    ).model_copy(update=step_changes)
+    waiting = iter(probes)
+
+    def time_round() -> latency._Round:
+        time.sleep(seconds)
+        return latency._Round([block(1.0)], [100.0, next(waiting)])
+
+    return len(latency._time_rounds(step, time_round))
+
+
+def test_disturbed_rounds_are_made_up_for_but_not_without_end() -> None:
+    wanted = {"rounds": 6, "most_rounds": 12}
+    assert rounds_of(wanted, [100.0] * 12) == 6
+    assert rounds_of(wanted, [100.0, 150.0, 150.0] + [100.0] * 9) == 8
+    assert rounds_of(wanted, [100.0] + [150.0] * 11) == 12
+
+
+def test_slow_models_get_fewer_rounds_but_never_fewer_than_five() -> None:
+    wanted = {"rounds": 100, "most_rounds": 100, "budget_s": 0.2}
+    assert 5 <= rounds_of(wanted, [100.0] * 100, seconds=0.03) < 10
+    assert rounds_of(wanted, [100.0] * 100, seconds=0.1) == 5
+
+
+def test_the_histogram_holds_every_call_once_and_the_slowest_in_its_last_bin() -> None:
+    times = np.concatenate([np.linspace(1e6, 2e6, 990), np.full(10, 50e6)]).astype(np.int64)
+    found = histogram(times)
+    assert sum(found.counts) == 1000
+    assert len(found.edges_ms) == len(found.counts) + 1
+    assert found.edges_ms[0] == pytest.approx(1.0)
+    assert found.edges_ms[-1] < 3.0
+    assert found.counts[-1] >= 10
+    assert found.edges_ms == sorted(set(found.edges_ms))
+
+
+@pytest.mark.parametrize("times", [[5_000], [5_000] * 300, [0, 0, 0]])
+def test_a_histogram_of_equal_times_has_edges_that_rise(times: list[int]) -> None:
+    found = histogram(np.array(times, dtype=np.int64))
+    assert sum(found.counts) == len(times)
+    assert all(low < high for low, high in itertools.pairwise(found.edges_ms))
 
 
 def test_nothing_is_collected_while_blocks_run(monkeypatch: pytest.MonkeyPatch, files: StepFiles, tmp_path) -> None:
@@ -125,7 +209,7 @@ def test_nothing_is_collected_while_blocks_run(monkeypatch: pytest.MonkeyPatch, 
         return time_block(lambda: None, 3)
 
     monkeypatch.setattr(latency, "time_block", block)
-    measure(files, tmp_path / "out", [network(64)], blocks=3)
+    measure(files, tmp_path / "out", [network(64)], rounds=3, most_rounds=3)
     assert states == [False] * 3
     assert gc.isenabled()
 
