@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BROWSER_INSTALLED := $(VENV)/.browser-installed
+TORCH_VENV := build/torch
+TORCH_INSTALLED := $(TORCH_VENV)/.installed
 SOURCES := enxuto app workers tests bench examples scripts
 
 # Test processes: one more than cores, since those that measure wait for each other; at most eight.
@@ -28,8 +30,8 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/find-python
 	@touch $@
 
 .PHONY: test
-test: install  ## Run every test that needs no browser
-	$(PYTEST) -m 'not browser' $(ARGS)
+test: install  ## Run every test that needs neither browser nor PyTorch
+	$(PYTEST) -m 'not browser and not torch' $(ARGS)
 
 $(BROWSER_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,browser]'
@@ -40,6 +42,17 @@ test-browser: $(BROWSER_INSTALLED)  ## Run the tests that need a browser (Chromi
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
 	  { echo "No Chromium found. On Debian or Ubuntu: apt-get install chromium" >&2; exit 1; }
 	$(BIN)/pytest -m browser $(ARGS)
+
+# In an environment of its own: the others stay without PyTorch, which is larger than all the rest.
+$(TORCH_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[local,torch]' hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-torch
+test-torch: $(TORCH_INSTALLED)  ## Run the tests that need PyTorch (installs it into build/torch)
+	$(TORCH_VENV)/bin/python -m pytest -m torch tests/enxuto/runtimes/test_torch.py $(ARGS)
 
 .PHONY: check
 check: install  ## Lint, check types, import rules and generated files
