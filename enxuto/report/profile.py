@@ -68,6 +68,8 @@ class ProfiledModel(Value):
     nodes_ms: float
     """Sum over nodes; the rest of ``recorded_ms`` is the runtime's own."""
     calls: int
+    recording_us: float = 0.0
+    """What recording adds to each node; taken off."""
     nodes: list[Node]
     """In the order in which they run."""
     operators: list[OperatorType]

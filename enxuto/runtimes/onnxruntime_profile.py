@@ -183,13 +183,17 @@ def _stored(weight: TensorProto) -> Tensor:
 def _ran_node(key: _Key, seen: _Seen, proto: NodeProto | None, tensors: Mapping[str, Tensor]) -> RanNode:
     name, op_type, _ = key
     if proto is None or proto.op_type != op_type:
-        return RanNode(name, op_type, [], [], {}, [name], None, seen.times_us)
+        return RanNode(
+            name=name, op_type=op_type, inputs=seen.inputs, outputs=seen.outputs, complete=False, attributes={},
+            sources=[name], precision=None, times_us=seen.times_us,
+        )  # fmt: skip
     blocked = proto.domain.endswith(".nchwc") and not op_type.startswith("Reorder")
     return RanNode(
         name=name,
         op_type=f"nchwc.{op_type}" if blocked else op_type,
         inputs=[tensors.get(each) for each in proto.input],
         outputs=[tensors.get(each) for each in proto.output],
+        complete=all(each in tensors for each in (*proto.input, *proto.output) if each),
         attributes={
             each.name: helper.get_attribute_value(each)
             for each in proto.attribute

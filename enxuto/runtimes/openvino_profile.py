@@ -50,8 +50,8 @@ class OpenVinoRecorder:
             facts = {name: str(value.astype(str)) for name, value in node.get_rt_info().items()}
             if info is None or facts.get("layerType") in _NOT_NODES:
                 continue
-            trace.append({"name": info.node_name, "type": info.node_type, "kernel": info.exec_type,
-                          "status": str(info.status).rpartition(".")[2], "mean_us": _us(info.real_time), **facts})  # fmt: skip
+            counted = {"name": info.node_name, "kernel": info.exec_type, "mean_us": _us(info.real_time)}
+            trace.append(counted | facts)
             if info.status == openvino.ProfilingInfo.Status.EXECUTED:
                 ran.append(_ran_node(node, facts, self._mean_us(info)))
         text = json.dumps({"calls": self._calls, "nodes": trace}, indent=1)
@@ -68,11 +68,13 @@ def _us(time: timedelta) -> float:
 
 
 def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> RanNode:
+    inputs, outputs = [_tensor(port) for port in node.inputs()], [_tensor(port) for port in node.outputs()]
     return RanNode(
         name=node.get_friendly_name(),
         op_type=facts["layerType"],
-        inputs=[_tensor(port) for port in node.inputs()],
-        outputs=[_tensor(port) for port in node.outputs()],
+        inputs=inputs,
+        outputs=outputs,
+        complete=None not in inputs and None not in outputs,
         attributes={},
         sources=[name for name in facts.get("originalLayersNames", "").split(",") if name],
         precision=_PRECISIONS.get(facts.get("runtimePrecision", "")),

@@ -44,6 +44,8 @@ class RanNode:
     inputs: Sequence[Tensor | None]
     """None for one that is left out, or whose shape cannot be told."""
     outputs: Sequence[Tensor | None]
+    complete: bool
+    """Whether the shape of everything that it reads and writes can be told."""
     attributes: Mapping[str, object]
     sources: Sequence[str]
     """Names of the file's nodes or tensors that the runtime says it was made of."""

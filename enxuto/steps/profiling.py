@@ -65,7 +65,8 @@ class NodeProfile(Value):
     tensor: str | None
     """Name in the file of what the last of them makes."""
     ms: float
-    """Median time in one call, without what nodes inside it take."""
+    """Median time in one call, without what nodes inside it take and without ``recording_us``. OpenVINO tells a mean
+    only, and nothing of nodes that take less than a microsecond."""
     output_bytes: int | None
     moved_bytes: int | None
     """Inputs, weights and outputs, each once: the least that must move. Null where a shape cannot be told."""
@@ -81,6 +82,9 @@ class ModelProfile(Value):
     recorded_ms: float
     """The same while nodes are timed: what exceeds ``call_ms`` is the recording's."""
     calls: int
+    recording_us: float = 0.0
+    """What recording adds to the time of each node, so that they together exceed a call that is not recorded. It was
+    taken off, which the runtime's own record does not do."""
     nodes: list[NodeProfile]
     """In the order in which they run."""
     noise: HostNoise

@@ -1,0 +1,173 @@
+"""Times every node of a model as its runtime runs it, beside calls of the same model that nobody watches.
+
+Blocks of plain and of recorded calls take turns, with the probe between them: what the recording itself costs is seen,
+and calls while somebody else used the core do not count.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+
+from enxuto.dataset import SampleBatches, feeds_for
+from enxuto.measure.noise import NoiseWatch
+from enxuto.measure.operations import count_operations, moved_bytes, output_bytes, precision_of
+from enxuto.measure.origin import FileGraph
+from enxuto.measure.probe import CoreProbe, floor_of, is_slow
+from enxuto.runtimes import load_model
+from enxuto.runtimes.onnxruntime_profile import name_nodes
+from enxuto.runtimes.recording import RanNode, Recorder, load_recorder
+from enxuto.schema import Digest
+from enxuto.settings import OnnxRuntimeSettings, RunSettings
+from enxuto.steps import ModelProfile, NodeProfile, ProfileModel
+
+_FILE = "profile.json"
+_ROUNDS = 12
+_MOST_ROUNDS = 30
+_WARM_UP_CALLS = 10
+_FEWEST_CALLS = 5
+"""However long they take."""
+_MOST_EVENTS = 40_000
+"""What the profiler writes down grows with nodes times calls, and must be read again."""
+_FEWEST_QUIET = 0.5
+_MOST_RECORDING = 0.95
+"""Share of the shortest node that may be the recording's."""
+
+
+def profile_model(step: ProfileModel, files: Mapping[Digest, Path], out: Path) -> ModelProfile:
+    """Raises BadInput: the model does not load or run in this runtime."""
+    path, settings, threads = files[step.subject.model], step.subject.settings, step.workload.threads
+    plain = load_model(path, settings, threads)
+    samples = SampleBatches(step.samples, files, step.preprocessing, plain.inputs) if step.samples else None
+    feeds = feeds_for(plain.inputs, step.workload, samples, step.seed)
+    with TemporaryDirectory(dir=out) as scratch:
+        recorder = load_recorder(path, settings, threads, Path(scratch))
+        watch = NoiseWatch.begin()
+        rounds = _take_turns(partial(plain.run, feeds), recorder, partial(recorder.run, feeds), step.duration_s)
+        quiet = _quiet(rounds)
+        noise = watch.end().model_copy(update={"disturbed_share": 1 - sum(quiet) / len(quiet)})
+        recording = recorder.end(feeds)
+    (out / _FILE).write_text(recording.trace, encoding="utf-8")
+    counted = quiet if sum(quiet) >= _ROUNDS * _FEWEST_QUIET else [True] * len(quiet)
+    counting = list(compress(rounds, counted))
+    calls = np.repeat(counted, [len(each.recorded_s) for each in rounds])
+    times_us = [_typical_us(node.times_us, calls) for node in recording.nodes]
+    call_ms = _median_ms([each.plain_s for each in counting])
+    recording_us = 0.0 if may_overlap(settings) else _recording_us(times_us, call_ms * 1000)
+    return ModelProfile(
+        call_ms=call_ms,
+        recorded_ms=_median_ms([each.recorded_s for each in counting]),
+        calls=int(calls.sum()),
+        recording_us=recording_us,
+        nodes=_nodes(recording.nodes, [time_us - recording_us for time_us in times_us], path),
+        noise=noise,
+        profile_file=_FILE,
+    )
+
+
+def may_overlap(settings: RunSettings) -> bool:
+    """Whether nodes run beside each other, so that they take more than a call together."""
+    return isinstance(settings, OnnxRuntimeSettings) and settings.execution_mode == "parallel"
+
+
+def _recording_us(times_us: Sequence[float], call_us: float) -> float:
+    """What all nodes together exceed a call by, in equal parts; something is left of each."""
+    if not times_us:
+        return 0.0
+    return max(0.0, min((sum(times_us) - call_us) / len(times_us), _MOST_RECORDING * min(times_us)))
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A block of plain calls and one of recorded calls, with probes before, between and after."""
+
+    plain_s: Sequence[float]
+    recorded_s: Sequence[float]
+    probes_ns: Sequence[float]
+
+
+def _take_turns(
+    plain: Callable[[], object], recorder: Recorder, recorded: Callable[[], object], duration_s: float
+) -> list[_Round]:
+    """As many rounds as are wanted, and more where some were disturbed and time is left."""
+    until = time.perf_counter() + duration_s
+    call_s = statistics.median(_block(plain, _WARM_UP_CALLS, duration_s / 10))
+    _block(recorded, _WARM_UP_CALLS, duration_s / 10)
+    recorder.settle()
+    by_time = duration_s / 2 / (2 * call_s * _ROUNDS)
+    by_events = _MOST_EVENTS / max(recorder.nodes, 1) / _MOST_ROUNDS
+    calls = max(math.ceil(_FEWEST_CALLS / _ROUNDS), int(min(by_time, by_events)))
+    probe, rounds = CoreProbe(), list[_Round]()
+    while len(rounds) < _FEWEST_CALLS or (len(rounds) < _MOST_ROUNDS and time.perf_counter() < until):
+        rounds.append(_round(probe, plain, recorded, calls))
+        if len(rounds) >= _ROUNDS and sum(_quiet(rounds)) >= _ROUNDS:
+            break
+    return rounds
+
+
+def _round(
+    probe: Callable[[], float], plain: Callable[[], object], recorded: Callable[[], object], calls: int
+) -> _Round:
+    before = probe()
+    plain_s = _block(plain, calls)
+    between = probe()
+    recorded_s = _block(recorded, calls)
+    return _Round(plain_s, recorded_s, [before, between, probe()])
+
+
+def _block(call: Callable[[], object], calls: int, most_s: float = math.inf) -> list[float]:
+    """Seconds of each call; at least one, and none is begun once ``most_s`` are spent."""
+    clock, spent = time.perf_counter, list[float]()
+    begun = clock()
+    for _ in range(calls):
+        start = clock()
+        call()
+        spent.append(clock() - start)
+        if clock() - begun > most_s:
+            break
+    return spent
+
+
+def _quiet(rounds: Sequence[_Round]) -> list[bool]:
+    floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
+    return [not any(is_slow(probe, floor_ns) for probe in each.probes_ns) for each in rounds]
+
+
+def _median_ms(blocks: Sequence[Sequence[float]]) -> float:
+    return statistics.median(spent for block in blocks for spent in block) * 1000
+
+
+def _typical_us(times_us: np.ndarray, counted: np.ndarray) -> float:
+    """The median between whole microseconds, which is all that the clocks of runtimes show."""
+    times = times_us[counted] if len(times_us) == len(counted) else times_us
+    return statistics.median_grouped(times.tolist(), interval=1) if len(times) > 1 else float(times[0])
+
+
+def _nodes(ran: Sequence[RanNode], times_us: Sequence[float], path: Path) -> list[NodeProfile]:
+    model = onnx.load(path)
+    name_nodes(model)
+    graph = FileGraph(model)
+    return [
+        NodeProfile(
+            name=node.name,
+            op_type=node.op_type,
+            origin=origin,
+            tensor=graph.last_tensor(origin),
+            ms=time_us / 1000,
+            output_bytes=output_bytes(node),
+            moved_bytes=moved_bytes(node),
+            operations=count_operations(node),
+            precision=precision_of(node),
+        )
+        for node, origin, time_us in zip(ran, graph.origins(ran), times_us, strict=True)
+    ]
