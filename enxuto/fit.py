@@ -45,6 +45,18 @@ def check_fit(
     return metric
 
 
+def check_inputs(model: ModelInspection, dataset: DatasetInspection, preprocessing: Preprocessing) -> None:
+    """Where outputs are not judged, only the inputs have to fit.
+
+    Raises:
+        BadInput: ``data_does_not_fit``, with every difference between what the model takes and what the data is.
+    """
+    if problems := list(_input_problems(model, dataset, preprocessing, {})):
+        raise BadInput(
+            f"the data does not fit the model: {_told(problems)}.", code="data_does_not_fit", hint=_MEND_DATA
+        )
+
+
 def _told(problems: list[str]) -> str:
     more = len(problems) - _MOST_TOLD
     return "; ".join(problems[:_MOST_TOLD]) + (f"; and {more} more differences" if more > 0 else "")

@@ -16,7 +16,8 @@ from enxuto.settings import RunSettings
 from enxuto.workload import Workload
 
 MARGIN = 0.03
-"""Two times closer than this share of each other count as equal, where nothing else is asked."""
+"""Two times, peaks of memory or file sizes closer than this share of each other count as equal, where nothing else is
+asked."""
 
 
 class RunOptions(Value):
@@ -39,7 +40,8 @@ class JudgedOptions(RunOptions):
     """What accuracy means. By default it follows from the labels: top-1 for integers, mean squared error for floats,
     agreement with the original where there are none."""
     margin: float = Field(MARGIN, gt=0, le=1)
-    """Practical equality: two times closer than this share of each other count as equal."""
+    """Practical equality: two times, peaks of memory or file sizes closer than this share of each other count as
+    equal."""
 
 
 class OptimizeOptions(JudgedOptions):
@@ -85,6 +87,14 @@ class BenchmarkOptions(RunOptions):
     def _plan_needs_curves(self) -> Self:
         if (self.serving or self.memory_mb) and not isinstance(self.scenario, Offline):
             raise ValueError("serving and memory_mb rest on the curves of the offline scenario: ask for that one")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_passed_over(self) -> Self:
+        if self.workload.batch_size != 1:
+            raise ValueError("a benchmark takes its batches from the scenario (batch_sizes), not from the workload")
+        if self.settings and len(set(self.settings)) < len(self.settings):
+            raise ValueError("the same settings stand in settings twice: each is measured once")
         return self
 
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from enxuto.schema import Value
 from enxuto.workload import LARGEST_BATCH
 
-BatchSizes = Annotated[list[Annotated[int, Field(ge=1, le=LARGEST_BATCH)]], Field(min_length=1, max_length=32)]
-Counts = Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1, max_length=16)]
+
+def _distinct(numbers: list[int]) -> list[int]:
+    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise ValueError(f"each is measured once, so name it once: {', '.join(map(str, twice))}")
+    return numbers
+
+
+BatchSizes = Annotated[
+    list[Annotated[int, Field(ge=1, le=LARGEST_BATCH)]],
+    Field(min_length=1, max_length=32, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
+Counts = Annotated[
+    list[Annotated[int, Field(ge=1, le=1024)]],
+    Field(min_length=1, max_length=16, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
 Duration = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -34,7 +49,8 @@ class Offline(Value):
     threads: Counts | None = None
     """Null: those of the workload."""
     instances: Counts = [1]
-    """Copies of the model that run at the same time, each with its own threads."""
+    """Copies of the model that run at the same time, each with its own threads. Where several numbers of threads and of
+    copies are combined, combinations beyond the machine's cores are left out."""
 
 
 class SingleStream(Value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
@@ -65,7 +65,7 @@ def _load(step: MeasureThroughput, files: Mapping[Digest, Path]) -> LoadedModel:
     return load_model(files[step.subject.model], step.subject.settings, step.workload.threads)
 
 
-def _call(step: MeasureThroughput, model: LoadedModel, files: Mapping[Digest, Path]) -> partial[object]:
+def _call(step: MeasureThroughput, model: LoadedModel, files: Mapping[Digest, Path]) -> Callable[[], object]:
     """Each copy has inputs of its own, as it would have where it serves."""
     samples = SampleBatches(step.samples, files, step.preprocessing, model.inputs) if step.samples else None
     return partial(model.run, feeds_for(model.inputs, step.workload, samples, step.seed))

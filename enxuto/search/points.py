@@ -23,6 +23,8 @@ LEAST_LOADS = 3
 MOST_LOADS = 6
 DURATION_S = 0.5
 """Of each load, once it is warm."""
+_NARROW = 0.1
+"""Width of an interval over its value, at which no load is added for its own sake."""
 _SLOWER_CORE = 1.06
 """Times of the quickest probe of all loads with as many busy cores: a load beyond it was disturbed from beginning to
 end."""
@@ -156,8 +158,12 @@ def _stopped(loads: Sequence[_Load]) -> Finding:
     return Finding(code="benchmark_stopped", detail=f"the benchmark was stopped after one load, which is too few{seen}")
 
 
+def _is_narrow(estimate: Estimate) -> bool:
+    return estimate.high - estimate.low <= _NARROW * estimate.value
+
+
 def measure_point(
-    points: Points, at: At, settled: Callable[[Estimate], bool] = lambda estimate: True
+    points: Points, at: At, settled: Callable[[Estimate], bool] = _is_narrow
 ) -> Generator[Task, Reply, Finding | None]:
     """Load and run the model at this place until its interval settles what it is needed for, or enough was spent.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enxuto.errors import BadInput
-from enxuto.fit import check_fit
+from enxuto.fit import check_fit, check_inputs
 from enxuto.goal import Goal
 from enxuto.metric import Metric
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions
+from enxuto.scenario import Offline, Scenario
+from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.workload import LARGEST_BATCH, Workload
 
@@ -34,7 +36,46 @@ def resolve_compare(
     _check_dims(request.workload, model, against)
     fits = [_fit(request, subject, evaluation) for subject in (against, model)] if evaluation else [None]
     workload = _as_the_model_takes_it(_as_the_model_takes_it(request.workload, model), against)
-    return request.model_copy(update={"metric": fits[-1], "workload": workload})
+    usual = DEFAULT_SETTINGS[workload.runtimes[0]]
+    return request.model_copy(
+        update={
+            "metric": fits[-1],
+            "workload": workload,
+            "settings": request.settings or usual,
+            "against_settings": request.against_settings or usual,
+        }
+    )
+
+
+def resolve_benchmark(request: BenchmarkOptions, model: ModelInput, samples: DatasetInput | None) -> BenchmarkOptions:
+    """Batches are the scenario's: the workload's own batch size stays one.
+
+    Raises:
+        BadInput: the model cannot be run, or the data does not fit it.
+    """
+    workload = request.workload
+    _check_can_be_run(model)
+    _check_dims(workload, model)
+    _as_the_model_takes_it(workload, model)
+    if samples is not None:
+        check_inputs(model.inspection, samples.inspection, request.preprocessing)
+    runtimes = workload.runtimes if isinstance(request.scenario, Offline) else workload.runtimes[:1]
+    return request.model_copy(
+        update={
+            "scenario": _resolved_scenario(request.scenario, workload, model),
+            "settings": request.settings or [DEFAULT_SETTINGS[name] for name in dict.fromkeys(runtimes)],
+            "workload": workload,
+        }
+    )
+
+
+def _resolved_scenario(scenario: Scenario, workload: Workload, model: ModelInput) -> Scenario:
+    """Batch sizes are left open where they are searched."""
+    if not isinstance(scenario, Offline):
+        return scenario
+    fixed = model.inspection.batch_size
+    sizes = scenario.batch_sizes or (None if fixed is None else [fixed])
+    return scenario.model_copy(update={"batch_sizes": sizes, "threads": scenario.threads or [workload.threads]})
 
 
 def _fit(request: OptimizeOptions | CompareOptions, model: ModelInput, evaluation: DatasetInput) -> Metric:

@@ -1,4 +1,4 @@
-"""The ways to run a model that a benchmark measures: settings, threads and copies, and their names."""
+"""The ways to run a model that a benchmark measures: settings, threads and copies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from enxuto.request import BenchmarkOptions
 from enxuto.scenario import Offline
-from enxuto.settings import DEFAULT_SETTINGS, RunSettings
+from enxuto.settings import RunSettings
+from enxuto.words import way_words
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,7 @@ class Way:
         return self.threads * self.instances
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        copies = "" if self.instances == 1 else f" × {self.instances} copies"
-        return f"{settings_words(self.settings)}, {threads}{copies}"
-
-
-def settings_words(settings: RunSettings) -> str:
-    """The runtime, and what differs from its defaults: "onnxruntime (arena off)"."""
-    default = DEFAULT_SETTINGS[settings.runtime]
-    unlike = [
-        f"{name.replace('_', ' ')} {_value_words(value)}"
-        for name, value in settings
-        if name not in ("runtime", "threads") and value != getattr(default, name)
-    ]
-    return f"{settings.runtime} ({', '.join(unlike)})" if unlike else settings.runtime
-
-
-def _value_words(value: object) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+        return way_words(self.settings, self.threads, self.instances)
 
 
 def asked_ways(request: BenchmarkOptions, scenario: Offline) -> list[Way]:
