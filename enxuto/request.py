@@ -15,6 +15,8 @@ from enxuto.schema import Value
 from enxuto.settings import RunSettings
 from enxuto.workload import Workload
 
+MOST_POINTS = 512
+"""Of one benchmark: lists that are combined grow quickly beyond what anybody waits for."""
 MARGIN = 0.03
 """Two times, peaks of memory or file sizes closer than this share of each other count as equal, where nothing else is
 asked."""
@@ -87,6 +89,19 @@ class BenchmarkOptions(RunOptions):
     def _plan_needs_curves(self) -> Self:
         if (self.serving or self.memory_mb) and not isinstance(self.scenario, Offline):
             raise ValueError("serving and memory_mb rest on the curves of the offline scenario: ask for that one")
+        return self
+
+    @model_validator(mode="after")
+    def _no_more_than_can_be_waited_for(self) -> Self:
+        if isinstance(self.scenario, Offline):
+            runtimes = len(self.settings or self.workload.runtimes)
+            ways = runtimes * len(self.scenario.threads or [0]) * len(self.scenario.instances)
+            points = ways * len(self.scenario.batch_sizes or [0])
+            if points > MOST_POINTS:
+                raise ValueError(
+                    f"{runtimes} runtimes, threads, instances and batch sizes combine to {points:,} points; at most "
+                    f"{MOST_POINTS} can be asked for at once"
+                )
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,8 @@ def paired_drop(
     metric as seen. All others get the bootstrap over samples, where a relative drop is resampled as a ratio. Where
     nothing differs, scores that cannot exceed 1 are taken as the former: a bootstrap would call that certain.
 
+    Right and wrong gets the p-value of McNemar's exact test besides.
+
     Raises:
         BadInput: too few samples for an interval, or a relative drop from a metric of zero.
     """
@@ -40,7 +42,8 @@ def paired_drop(
     _check(weight, relative)
     worse, better = int(np.count_nonzero(loss > 0)), int(np.count_nonzero(loss < 0))
     value = float(loss.sum() / weight.sum())
-    counted = _is_binary(baseline, candidate) or (higher_is_better and not worse + better)
+    binary = _is_binary(baseline, candidate)
+    counted = binary or (higher_is_better and not worse + better)
     if counted:
         scale, counts = float(weight.mean()), (worse, better, len(loss), confidence)
         low, high = lower_bound(*counts) / scale, upper_bound(*counts) / scale
@@ -59,7 +62,19 @@ def paired_drop(
         samples=len(loss),
         worse=worse,
         better=better,
+        p_value=mcnemar(worse, better) if binary else None,
     )
+
+
+def mcnemar(worse: int, better: int) -> float:
+    """Two-sided p-value of the exact test that a sample on which two models differ is as likely lost as won.
+
+    Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12 (1947), 153–157; exact by the binomial distribution instead of chi-square.
+    """
+    from scipy.special import bdtr  # scipy.stats, which has the test itself, takes a second to import
+
+    return min(1.0, 2 * float(bdtr(min(worse, better), worse + better, 0.5))) if worse + better else 1.0
 
 
 def _is_binary(*scores: np.ndarray) -> bool:

@@ -49,6 +49,7 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
     if reference is None:
         judge.refuse_ruins()
     drop = _drop(step, reference, scores) if reference else None
+    worst = _worst(step.metric, reference.scores, scores) if reference else []
     return Evaluation(
         metric_value=float(scores.mean()),
         samples=samples.count,
@@ -56,7 +57,8 @@ def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path)
         fidelity=judge.fidelity(),
         scores_file=_SCORES_FILE,
         outputs_files=writer.names(),
-        worst=_worst(step.metric, reference.scores, scores, samples.indices) if reference else [],
+        worst=[int(samples.indices[position]) for position, _ in worst],
+        worst_losses=[loss for _, loss in worst],
     )
 
 
@@ -182,8 +184,8 @@ def _drop(step: EvaluateModel, reference: Reference, scores: np.ndarray) -> Drop
     )
 
 
-def _worst(metric: Metric, before: np.ndarray, after: np.ndarray, indices: np.ndarray) -> list[int]:
-    """Dataset indices of the samples that lost most, the greatest loss first."""
+def _worst(metric: Metric, before: np.ndarray, after: np.ndarray) -> list[tuple[int, float]]:
+    """Positions of the samples that lost most and what each lost, the greatest loss first."""
     loss = before - after if metric.higher_is_better else after - before
     order = np.argsort(-loss, kind="stable")[:_WORST]
-    return [int(indices[position]) for position in order if loss[position] > 0]
+    return [(int(position), float(loss[position])) for position in order if loss[position] > 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from enxuto.report.common import JudgedReport, Measurements, ModelRef, Verdict
 from enxuto.request import CompareOptions
 from enxuto.schema import Value
@@ -37,3 +39,6 @@ class CompareReport(JudgedReport):
     measured: Measurements
     measured_against: Measurements
     worst_samples: list[int]
+    """Positions in the evaluation data of the samples that lost most, the greatest loss first; at most 20."""
+    worst_losses: list[float] = Field(default_factory=list)
+    """What each of them lost, in the metric's own unit."""

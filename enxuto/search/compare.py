@@ -6,19 +6,19 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from enxuto.goal import MaxDrop, Thresholds
-from enxuto.judge.speed import speed_verdict
+from enxuto.goal import MaxDrop
 from enxuto.machine import Machine
 from enxuto.metric import Metric
-from enxuto.report import Axis, CompareReport, Measurements, ModelRef, Replay, Verdict
-from enxuto.request import MARGIN, CompareOptions
-from enxuto.search.choose import amount, too_wide
+from enxuto.report import CompareReport, Measurements, ModelRef, Replay
+from enxuto.request import CompareOptions
+from enxuto.search.axes import accuracy_axis, all_hold, memory_axis, overall, size_axis, speed_axis
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.resolve import resolve_compare
+from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import all_samples
 from enxuto.search.timing import CONFIRMING, time_side_by_side, with_times
 from enxuto.search.trial import evaluation_files, scored
-from enxuto.search.verdict import exact
+from enxuto.settings import RunSettings
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import (
     EvaluateModel,
@@ -43,8 +43,27 @@ class _Pair:
     samples: Samples | None
     of_model: Measurements = field(default_factory=Measurements)
     of_against: Measurements = field(default_factory=Measurements)
-    worst: list[int] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    """Of ``model``, against the other."""
     noise: list[HostNoise] = field(default_factory=list)
+
+    @property
+    def subject(self) -> Subject:
+        return _subject(self.model, self.request.settings)
+
+    @property
+    def against_subject(self) -> Subject:
+        return _subject(self.against, self.request.against_settings)
+
+    @property
+    def conditions(self) -> Conditions:
+        settings = self.subject.settings, self.against_subject.settings
+        return Conditions(self.request.margin, on_one_thread(self.request.workload, *settings), self.noise)
+
+
+def _subject(model: ModelInput, settings: RunSettings | None) -> Subject:
+    assert settings is not None, "a resolved request says how each model is run"  # noqa: S101
+    return Subject(model=model.file, settings=settings)
 
 
 def compare(
@@ -67,18 +86,17 @@ def _measure(pair: _Pair) -> Generator[Task, Reply, None]:
     if pair.samples and pair.request.metric:
         yield from _evaluate(pair, pair.samples, pair.request.metric)
     yield from _time(pair)
-    before = yield from _memory(pair, pair.against, 0.9)
-    after = yield from _memory(pair, pair.model, 0.95)
-    pair.of_against = pair.of_against.model_copy(update={"memory_bytes": before})
-    pair.of_model = pair.of_model.model_copy(update={"memory_bytes": after})
+    before = yield from _memory(pair, pair.against_subject, pair.against.name, 0.9)
+    after = yield from _memory(pair, pair.subject, pair.model.name, 0.95)
+    pair.of_against, pair.of_model = _with_memory(pair.of_against, before), _with_memory(pair.of_model, after)
 
 
 def _evaluate(pair: _Pair, samples: Samples, metric: Metric) -> Generator[Task, Reply, None]:
     limit = pair.request.thresholds.max_drop or MaxDrop()
 
-    def step(model: ModelInput, reference: EvaluationFiles | None) -> EvaluateModel:
+    def step(subject: Subject, reference: EvaluationFiles | None) -> EvaluateModel:
         return EvaluateModel(
-            subject=Subject(model=model.file),
+            subject=subject,
             samples=samples,
             preprocessing=pair.request.preprocessing,
             metric=metric,
@@ -88,21 +106,21 @@ def _evaluate(pair: _Pair, samples: Samples, metric: Metric) -> Generator[Task, 
             relative=limit.relative,
         )
 
-    reply = yield Task(step(pair.against, None), Progress("evaluate", f"evaluating {pair.against.name}", 0.05))
+    reply = yield Task(step(pair.against_subject, None), Progress("evaluate", f"evaluating {pair.against.name}", 0.05))
     if isinstance(reply.outcome, Failed):
         raise PlanFailed(reply.outcome.finding)
     reference = found(reply.outcome, Evaluation)
     files = evaluation_files(reference, reply.outcome.files)
-    reply = yield Task(step(pair.model, files), Progress("evaluate", f"evaluating {pair.model.name}", 0.15))
+    reply = yield Task(step(pair.subject, files), Progress("evaluate", f"evaluating {pair.model.name}", 0.15))
     if isinstance(reply.outcome, Failed):
         raise PlanFailed(reply.outcome.finding)
     evaluation = found(reply.outcome, Evaluation)
-    pair.of_against, pair.of_model, pair.worst = scored(reference), scored(evaluation), evaluation.worst
+    pair.of_against, pair.of_model, pair.evaluation = scored(reference), scored(evaluation), evaluation
 
 
 def _time(pair: _Pair) -> Generator[Task, Reply, None]:
     timing = yield from time_side_by_side(
-        [Subject(model=pair.against.file), Subject(model=pair.model.file)],
+        [pair.against_subject, pair.subject],
         pair.request,
         pair.samples,
         CONFIRMING,
@@ -116,27 +134,30 @@ def _time(pair: _Pair) -> Generator[Task, Reply, None]:
     pair.noise = timing.noise
 
 
-def _memory(pair: _Pair, model: ModelInput, fraction: float) -> Generator[Task, Reply, int | None]:
+def _memory(pair: _Pair, subject: Subject, name: str, fraction: float) -> Generator[Task, Reply, MemoryUse | None]:
     step = MeasureMemory(
-        subject=Subject(model=model.file),
+        subject=subject,
         workload=pair.request.workload,
         samples=pair.samples,
         preprocessing=pair.request.preprocessing,
         seed=pair.request.seed,
     )
-    reply = yield Task(step, Progress("measure", f"measuring the memory of {model.name}", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse).peak_bytes
+    reply = yield Task(step, Progress("measure", f"measuring the memory of {name}", fraction))
+    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse)
+
+
+def _with_memory(seen: Measurements, use: MemoryUse | None) -> Measurements:
+    return seen.model_copy(update={"memory_bytes": use.peak_bytes, "memory": use}) if use else seen
 
 
 def _report(pair: _Pair, evaluation: DatasetInput | None, machine: Machine, spent_s: float) -> CompareReport:
-    asked = pair.request.thresholds
-    speed, accuracy = _speed_axis(pair, asked), _accuracy_axis(pair, asked)
-    memory, size = _memory_axis(pair, asked), _size_axis(pair, asked)
+    asked, margin = pair.request.thresholds, pair.request.margin
+    speed, accuracy = speed_axis(pair.of_model, asked, pair.conditions), accuracy_axis(pair.of_model.drop, asked)
+    memory = memory_axis(pair.of_against, pair.of_model, asked, margin)
+    size = size_axis(pair.model.inspection.size_bytes / pair.against.inspection.size_bytes, asked, margin)
     axes = {"speed": speed, "accuracy": accuracy, "memory": memory, "size": size}
     known = {name: axis for name, axis in axes.items() if axis}
-    judged = [axis for axis in known.values() if axis.passed is not None]
-    verdict = _overall(judged or list(known.values()))
-    passed = _passed(asked, known, verdict)
+    verdict = overall(list(known.values()))
     return CompareReport(
         model=_reference(pair.model),
         model_name=pair.model.name,
@@ -159,15 +180,16 @@ def _report(pair: _Pair, evaluation: DatasetInput | None, machine: Machine, spen
         against=_reference(pair.against),
         against_name=pair.against.name,
         verdict=verdict,
-        why="; ".join(f"{name}: {axis.detail}" for name, axis in known.items()) + ".",
-        passed=passed,
+        why=_runtimes(pair) + "; ".join(f"{name}: {axis.detail}" for name, axis in known.items()) + ".",
+        passed=all_hold(asked, known, verdict),
         speed=speed,
         accuracy=accuracy,
         memory=memory,
         size=size,
         measured=pair.of_model,
         measured_against=pair.of_against,
-        worst_samples=pair.worst,
+        worst_samples=pair.evaluation.worst if pair.evaluation else [],
+        worst_losses=pair.evaluation.worst_losses if pair.evaluation else [],
     )
 
 
@@ -175,80 +197,7 @@ def _reference(model: ModelInput) -> ModelRef:
     return ModelRef(sha256=model.file, size_bytes=model.inspection.size_bytes)
 
 
-def _speed_axis(pair: _Pair, asked: Thresholds) -> Axis:
-    estimate = pair.of_model.speedup
-    assert estimate is not None, "a pair that could not be timed has no report"  # noqa: S101
-    passed = None if asked.min_speedup is None else estimate.low >= asked.min_speedup
-    interval = f"{estimate.value:.2f}× ({estimate.low:.2f}–{estimate.high:.2f}) as fast"
-    wanted = "" if asked.min_speedup is None else f", at least {asked.min_speedup:g}× is asked"
-    return Axis(
-        verdict=speed_verdict(estimate, pair.request.margin),
-        passed=passed,
-        estimate=estimate,
-        detail=f"{interval}{wanted}",
-    )
-
-
-def _accuracy_axis(pair: _Pair, asked: Thresholds) -> Axis | None:
-    """Null without data; a threshold on accuracy then cannot hold (see ``_passed``)."""
-    drop = pair.of_model.drop
-    if drop is None:
-        return None
-    verdict: Verdict = "inconclusive"
-    limit = asked.max_drop or MaxDrop()
-    if drop.high < 0:
-        verdict = "improved"
-    elif drop.low > (limit.value if asked.max_drop else 0):
-        verdict = "regressed"
-    elif drop.high <= limit.value:
-        verdict = "no_gain"
-    detail = f"loses {amount(drop, drop.value)} ({amount(drop, drop.low)} to {amount(drop, drop.high)})"
-    if verdict == "inconclusive":
-        detail = too_wide(drop, limit.value)
-    return Axis(
-        verdict=verdict,
-        passed=None if asked.max_drop is None else drop.high <= asked.max_drop.value,
-        estimate=None,
-        detail=detail,
-    )
-
-
-def _ratio_axis(ratio: float | None, limit: float | None, what: str) -> Axis:
-    if ratio is None:
-        return Axis(
-            verdict="inconclusive",
-            passed=None if limit is None else False,
-            estimate=None,
-            detail=f"{what} could not be measured",
-        )
-    wanted = "" if limit is None else f", at most {limit:g}× is allowed"
-    return Axis(
-        verdict=speed_verdict(exact(1 / ratio), MARGIN),
-        passed=None if limit is None else ratio <= limit,
-        estimate=exact(ratio),
-        detail=f"{ratio:.2f}× the {what}{wanted}",
-    )
-
-
-def _memory_axis(pair: _Pair, asked: Thresholds) -> Axis:
-    after, before = pair.of_model.memory_bytes, pair.of_against.memory_bytes
-    return _ratio_axis(after / before if after and before else None, asked.max_memory_ratio, "memory")
-
-
-def _size_axis(pair: _Pair, asked: Thresholds) -> Axis:
-    ratio = pair.model.inspection.size_bytes / pair.against.inspection.size_bytes
-    return _ratio_axis(ratio, asked.max_size_ratio, "file size")
-
-
-def _overall(axes: list[Axis]) -> Verdict:
-    """The worst of them, and improved only where none is bad."""
-    verdicts = {axis.verdict for axis in axes}
-    order: list[Verdict] = ["regressed", "inconclusive", "improved"]
-    return next((verdict for verdict in order if verdict in verdicts), "no_gain")
-
-
-def _passed(asked: Thresholds, axes: dict[str, Axis], verdict: Verdict) -> bool:
-    judged = [axis.passed for axis in axes.values() if axis.passed is not None]
-    if asked.max_drop is not None and "accuracy" not in axes:
-        return False
-    return all(judged) if asked != Thresholds() else verdict != "regressed"
+def _runtimes(pair: _Pair) -> str:
+    """Which runtime ran which, where that differs."""
+    new, old = pair.subject.settings.runtime, pair.against_subject.settings.runtime
+    return "" if new == old else f"{pair.model.name} on {new} against {pair.against.name} on {old}: "

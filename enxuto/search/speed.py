@@ -30,6 +30,7 @@ class JudgedSpeed:
     verdict: SpeedVerdict
     doubt: str
     """Why it is inconclusive and what was seen meanwhile; empty where it is clear."""
+    clocks_agree: bool = True
 
 
 def judge_speed(seen: Measurements, conditions: Conditions) -> JudgedSpeed:
@@ -40,7 +41,8 @@ def judge_speed(seen: Measurements, conditions: Conditions) -> JudgedSpeed:
     if verdict == "inconclusive":
         reason = f"the interval reaches across the margin of {limit_percent(conditions.margin)} that counts as equal"
     cpu = seen.cpu_speedup
-    if conditions.one_thread and cpu and not clocks_agree(seen.speedup, cpu, conditions.margin):
+    agree = not (conditions.one_thread and cpu) or clocks_agree(seen.speedup, cpu, conditions.margin)
+    if cpu and not agree:
         verdict = "inconclusive"
         reason = (
             f"wall and processor time disagree: by processor time it is {cpu.value:.2f}× "
@@ -49,7 +51,7 @@ def judge_speed(seen: Measurements, conditions: Conditions) -> JudgedSpeed:
     if verdict != "inconclusive":
         return JudgedSpeed(verdict, "")
     what = unrest(seen.load_ratios, conditions.noise)
-    return JudgedSpeed(verdict, f"{reason}; seen: {what}" if what else reason)
+    return JudgedSpeed(verdict, f"{reason}; seen: {what}" if what else reason, agree)
 
 
 def on_one_thread(workload: Workload, *settings: RunSettings) -> bool:

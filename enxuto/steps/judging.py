@@ -86,3 +86,5 @@ class Evaluation(Value):
     """File by the output's name; empty where a reference was given."""
     worst: list[int] = Field(default_factory=list)
     """Dataset indices of the samples that lost most, at most 20."""
+    worst_losses: list[float] = Field(default_factory=list)
+    """What each of them lost, in the metric's own unit."""

@@ -4,9 +4,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from enxuto.errors import BadInput
-from enxuto.judge.drop import paired_drop
+from enxuto.judge.drop import mcnemar, paired_drop
 from enxuto.judge.paired_score import lower_bound, upper_bound
 from enxuto.steps import Drop
 
@@ -85,6 +86,24 @@ def test_right_and_wrong_is_judged_by_the_score_interval() -> None:
     assert (found.method, found.worse, found.better, found.samples) == ("paired_score", 12, 5, 1000)
     assert found.value == pytest.approx(0.007)
     assert found.high == pytest.approx(upper_bound(12, 5, 1000, 0.95))
+
+
+@pytest.mark.parametrize(("worse", "better"), [(0, 0), (1, 0), (0, 9), (12, 5), (5, 12), (40, 40), (300, 230)])
+def test_the_p_value_is_that_of_the_exact_two_sided_binomial_test(worse: int, better: int) -> None:
+    found = drop(*right_and_wrong(900, worse, better, 83))
+    expected = stats.binomtest(worse, worse + better, 0.5).pvalue if worse + better else 1.0
+    assert found.p_value == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_p_value_is_the_published_one() -> None:
+    """Fagerland, Lydersen and Laake (2013), the same airways: exact conditional McNemar test, P = 0.070."""
+    assert mcnemar(1, 7) == pytest.approx(0.0703, abs=5e-5)
+
+
+def test_scores_that_are_no_right_or_wrong_have_no_p_value() -> None:
+    scores = np.linspace(0.1, 0.9, 50)
+    assert drop(scores, scores * 0.9).p_value is None
+    assert drop(scores, scores).p_value is None
 
 
 def test_a_relative_drop_is_a_share_of_the_baselines_metric() -> None:

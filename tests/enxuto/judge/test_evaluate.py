@@ -119,6 +119,7 @@ def test_what_a_changed_model_lost_is_counted_and_its_worst_samples_are_named(fi
     assert found.drop.value == pytest.approx(len(lost) / COUNT)
     assert set(found.worst) <= lost
     assert len(found.worst) == min(20, len(lost))
+    assert found.worst_losses == [1.0] * len(found.worst), "each went from right to wrong"
     assert found.fidelity is not None
     assert found.fidelity.agreement == pytest.approx(1 - len(lost) / COUNT)
     assert found.fidelity.sqnr_db is not None

@@ -1,0 +1,51 @@
+"""A speedup is judged by the margin, by both clocks where that means something, and by who else was there."""
+
+from __future__ import annotations
+
+import pytest
+
+from enxuto.report import Measurements
+from enxuto.search.speed import Conditions, judge_speed, on_one_thread
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
+from enxuto.steps import Estimate
+from enxuto.workload import Workload
+
+
+def measured(low: float, high: float, cpu_low: float | None = None, cpu_high: float | None = None) -> Measurements:
+    def estimate(low: float, high: float) -> Estimate:
+        return Estimate(value=(low * high) ** 0.5, low=low, high=high, confidence=0.95)
+
+    cpu = estimate(cpu_low, cpu_high) if cpu_low and cpu_high else None
+    return Measurements(speedup=estimate(low, high), cpu_speedup=cpu)
+
+
+def test_a_clear_verdict_has_no_doubt() -> None:
+    judged = judge_speed(measured(1.9, 2.1, 1.9, 2.1), Conditions(0.03, one_thread=True, noise=[]))
+    assert (judged.verdict, judged.doubt, judged.clocks_agree) == ("improved", "", True)
+
+
+def test_even_no_gain_is_open_where_the_clocks_disagree() -> None:
+    seen = measured(0.99, 1.01, 1.2, 1.3)
+    assert judge_speed(seen, Conditions(0.03, one_thread=True, noise=[])).verdict == "inconclusive"
+    assert judge_speed(seen, Conditions(0.03, one_thread=False, noise=[])).verdict == "no_gain"
+
+
+def test_what_was_not_timed_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="no speedup"):
+        judge_speed(Measurements(), Conditions(0.03, one_thread=True, noise=[]))
+
+
+@pytest.mark.parametrize(
+    ("threads", "settings", "one"),
+    [
+        (1, OnnxRuntimeSettings(), True),
+        (1, OpenVinoSettings(), True),
+        (2, OnnxRuntimeSettings(), False),
+        (2, OnnxRuntimeSettings(threads=1), True),
+        (1, OpenVinoSettings(threads=4), False),
+        (1, OnnxRuntimeSettings(execution_mode="parallel", inter_op_threads=2), False),
+        (1, OnnxRuntimeSettings(inter_op_threads=2), True),
+    ],
+)
+def test_settings_say_whether_one_thread_runs(threads: int, settings: RunSettings, one: bool) -> None:
+    assert on_one_thread(Workload(threads=threads), OnnxRuntimeSettings(threads=1), settings) is one
