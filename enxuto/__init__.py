@@ -17,22 +17,54 @@ if TYPE_CHECKING:
     from enxuto.client import Client
     from enxuto.errors import EnxutoError
     from enxuto.goal import Goal, MaxDrop, Thresholds
-    from enxuto.local import compare, inspect, optimize
+    from enxuto.local import benchmark, compare, inspect, optimize, profile
+    from enxuto.scenario import Batching, MultiStream, Offline, Server, ServingGoal, SingleStream
+    from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
     from enxuto.workload import Workload
 
 _WHERE = {
+    "Batching": "enxuto.scenario",
     "Client": "enxuto.client",
     "EnxutoError": "enxuto.errors",
     "Goal": "enxuto.goal",
     "MaxDrop": "enxuto.goal",
+    "MultiStream": "enxuto.scenario",
+    "Offline": "enxuto.scenario",
+    "OnnxRuntimeSettings": "enxuto.settings",
+    "OpenVinoSettings": "enxuto.settings",
+    "Server": "enxuto.scenario",
+    "ServingGoal": "enxuto.scenario",
+    "SingleStream": "enxuto.scenario",
     "Thresholds": "enxuto.goal",
     "Workload": "enxuto.workload",
+    "benchmark": "enxuto.local",
     "compare": "enxuto.local",
     "inspect": "enxuto.local",
     "optimize": "enxuto.local",
+    "profile": "enxuto.local",
 }
 
-__all__ = ["Client", "EnxutoError", "Goal", "MaxDrop", "Thresholds", "Workload", "compare", "inspect", "optimize"]
+__all__ = [
+    "Batching",
+    "Client",
+    "EnxutoError",
+    "Goal",
+    "MaxDrop",
+    "MultiStream",
+    "Offline",
+    "OnnxRuntimeSettings",
+    "OpenVinoSettings",
+    "Server",
+    "ServingGoal",
+    "SingleStream",
+    "Thresholds",
+    "Workload",
+    "benchmark",
+    "compare",
+    "inspect",
+    "optimize",
+    "profile",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,18 +16,22 @@ from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
 from enxuto.extra import require_local
 from enxuto.goal import Goal, Thresholds
+from enxuto.known_peaks import KnownPeaks
 from enxuto.machine import this_machine
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
-from enxuto.report import CompareReport, OptimizeReport
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
+from enxuto.request import MARGIN, BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
+from enxuto.scenario import Offline, Scenario, ServingGoal
 from enxuto.schema import Digest
+from enxuto.search.benchmark import benchmark as benchmark_plan
 from enxuto.search.compare import compare as compare_plan
 from enxuto.search.inspect import inspect_dataset, inspect_model
 from enxuto.search.optimize import optimize as optimize_plan
 from enxuto.search.plan import Plan, Progress
 from enxuto.search.render import render_report
+from enxuto.settings import RunSettings
 from enxuto.signature import DatasetInput, ModelInput, ModelInspection
 from enxuto.workload import Workload
 
@@ -44,6 +48,7 @@ def optimize(
     calibration: str | Path | None = None,
     preprocessing: Preprocessing | None = None,
     metric: Metric | None = None,
+    margin: float = MARGIN,
     workload: Workload | None = None,
     deadline_s: float | None = None,
     seed: int = 0,
@@ -56,7 +61,9 @@ def optimize(
         model: An ONNX file.
         dataset: Samples to judge by (``.npz`` or ``.safetensors``), arrays named as the model's inputs, ``labels``
             where there are any.
-        out: A folder for ``optimized.onnx`` (what is recommended), ``report.json`` and ``report.html``.
+        margin: Two times closer than this share of each other count as equal.
+        out: A folder for ``optimized.onnx`` (what is recommended), ``report.json``, ``report.html``, and the winner's
+            run settings with a loader.
 
     Raises:
         EnxutoError: with a code, what was wrong, and what to do.
@@ -66,6 +73,7 @@ def optimize(
         recipe=recipe,
         preprocessing=preprocessing or {},
         metric=metric,
+        margin=margin,
         workload=workload or Workload(),
         deadline_s=deadline_s,
         seed=seed,
@@ -86,18 +94,27 @@ def compare(
     dataset: str | Path | None = None,
     thresholds: Thresholds | None = None,
     *,
+    settings: RunSettings | None = None,
+    against_settings: RunSettings | None = None,
     preprocessing: Preprocessing | None = None,
     metric: Metric | None = None,
+    margin: float = MARGIN,
     workload: Workload | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     progress: OnProgress | None = None,
 ) -> CompareReport:
-    """Judge ``model`` against ``against`` on this machine; arguments as in ``optimize``."""
+    """Judge ``model`` against ``against`` on this machine; arguments as in ``optimize``.
+
+    ``settings`` and ``against_settings`` say by which runtime, and how that is set up.
+    """
     request = CompareOptions(
         thresholds=thresholds or Thresholds(),
+        settings=settings,
+        against_settings=against_settings,
         preprocessing=preprocessing or {},
         metric=metric,
+        margin=margin,
         workload=workload or Workload(),
         seed=seed,
     )
@@ -106,7 +123,92 @@ def compare(
             compare_plan(request, bench.model(model), bench.model(against), bench.dataset(dataset), this_machine())
         )
         if out is not None:
-            bench.deliver(report, Path(out), optimized=None)
+            bench.deliver(report, Path(out))
+        return report
+
+
+def benchmark(
+    model: str | Path,
+    dataset: str | Path | None = None,
+    scenario: Scenario | None = None,
+    *,
+    settings: list[RunSettings] | None = None,
+    memory_mb: float | None = None,
+    serving: ServingGoal | None = None,
+    preprocessing: Preprocessing | None = None,
+    workload: Workload | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+) -> BenchmarkReport:
+    """Measure how ``model`` carries load on this machine.
+
+    Args:
+        dataset: Samples to run it on; drawn by chance where there are none.
+        scenario: How requests come; ``Offline()``, which finds the knee by itself, where nothing is said.
+        settings: Runtimes and how they are set up; by default each of ``workload.runtimes``.
+        memory_mb: Find the largest batch whose process stays within this (offline only).
+        serving: Make a serving plan for this, and check it by a real load run (offline only).
+        out: A folder for ``report.json``, ``report.html`` and the serving plan's files.
+    """
+    request = BenchmarkOptions(
+        scenario=scenario or Offline(),
+        settings=settings,
+        memory_mb=memory_mb,
+        serving=serving,
+        preprocessing=preprocessing or {},
+        workload=workload or Workload(),
+        deadline_s=deadline_s,
+        seed=seed,
+    )
+    with _workbench(progress) as bench:
+        plan = benchmark_plan(request, bench.model(model), bench.dataset(dataset), this_machine())
+        report = bench.drive(plan, deadline_s)
+        if out is not None:
+            bench.deliver(report, Path(out))
+        return report
+
+
+def profile(
+    model: str | Path,
+    against: str | Path | None = None,
+    dataset: str | Path | None = None,
+    *,
+    settings: RunSettings | None = None,
+    against_settings: RunSettings | None = None,
+    preprocessing: Preprocessing | None = None,
+    workload: Workload | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+) -> ProfileReport:
+    """Find where the time of a call goes, node by node; ``against`` is laid beside it. Arguments as in ``benchmark``.
+
+    What this machine can do at most is measured once and remembered in the user's cache folder.
+    """
+    request = ProfileOptions(
+        settings=settings,
+        against_settings=against_settings,
+        preprocessing=preprocessing or {},
+        workload=workload or Workload(),
+        seed=seed,
+    )
+    from enxuto.search.profile import profile as profile_plan
+    from enxuto.search.resolve import resolve_profile
+
+    known, fingerprint = KnownPeaks(), this_machine().fingerprint
+    with _workbench(progress) as bench:
+        subject, beside = bench.model(model), None if against is None else bench.model(against)
+        samples = bench.dataset(dataset)
+        resolved = resolve_profile(request, subject, beside, samples)
+        threads = (resolved.settings.threads if resolved.settings else None) or resolved.workload.threads
+        peaks = known.get(fingerprint, threads)
+        report = bench.drive(profile_plan(request, subject, beside, samples, this_machine(), peaks))
+        if peaks is None:
+            known.put(fingerprint, report.peaks)
+        if out is not None:
+            bench.deliver(report, Path(out))
         return report
 
 
@@ -142,7 +244,7 @@ class _Workbench:
             raise BadInput(f"There is no file '{path}'.", code="file_not_found", hint="Check the path.")
         return self._files.add(Path(path))
 
-    def deliver(self, report: OptimizeReport | CompareReport, out: Path, *, optimized: Digest | None) -> None:
+    def deliver(self, report: Report, out: Path, *, optimized: Digest | None = None) -> None:
         """Write what a user takes away."""
         document = self._files.folder / "report.json"
         document.write_text(report.model_dump_json(by_alias=True, indent=1), encoding="utf-8")

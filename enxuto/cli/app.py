@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 import typer
 
-from enxuto.cli import compare, inspect, jobs, optimize, techniques
+from enxuto.cli import benchmark, compare, inspect, jobs, optimize, profile, techniques
 from enxuto.cli.exits import HELP, NO_ANSWER
 
 COMMANDS = "enxuto.commands"
@@ -28,7 +28,8 @@ def application() -> typer.Typer:
         epilog=_flowing(HELP),
     )
     app.callback()(enxuto)
-    for command in (optimize.optimize, compare.compare, inspect.inspect, techniques.techniques, doctor):
+    verbs = (optimize.optimize, compare.compare, benchmark.benchmark, profile.profile)
+    for command in (*verbs, inspect.inspect, techniques.techniques, doctor):
         app.command(help=_flowing(command.__doc__ or ""))(command)
     app.add_typer(jobs.app, name="jobs")
     for entry_point in sorted(metadata.entry_points(group=COMMANDS), key=lambda found: found.name):

@@ -27,11 +27,14 @@ def compare(
     max_memory_ratio: Annotated[
         float | None, typer.Option(help="Its peak memory over the original's, at most.", rich_help_panel=options.GOAL)
     ] = None,
+    margin: options.Margin = "3%",
     metric: options.Metric = None,
     preprocessing: options.Preprocessing = None,
     batch_size: options.BatchSize = 1,
     threads: options.Threads = 1,
     dim: options.Dim = None,
+    runtime: options.Runtime = None,
+    against_runtime: options.AgainstRuntime = None,
     seed: options.Seed = 0,
     server: options.Server = None,
     key: options.Key = None,
@@ -44,6 +47,8 @@ def compare(
     when every threshold given holds; with none given, when nothing got worse. Exit code 0 only when it passed.
 
     enxuto compare original.onnx lean.onnx --data eval.npz --max-drop 0.5% --min-speedup 1.2
+
+    enxuto compare m.onnx m.onnx --against-runtime onnxruntime --runtime openvino
     """
     from enxuto.cli import reading
     from enxuto.cli.output import show_report
@@ -66,8 +71,11 @@ def compare(
     asked = reading.valid(
         CompareOptions,
         thresholds=thresholds,
+        settings=reading.settings(runtime, "--runtime"),
+        against_settings=reading.settings(against_runtime, "--against-runtime"),
         preprocessing=reading.preprocessing(preprocessing),
         metric=reading.metric(metric),
+        margin=reading.share(margin, "--margin"),
         workload=reading.workload(batch_size, threads, dim),
         seed=seed,
     )
@@ -80,8 +88,11 @@ def compare(
             original,
             data,
             asked.thresholds,
+            settings=asked.settings,
+            against_settings=asked.against_settings,
             preprocessing=asked.preprocessing,
             metric=asked.metric,
+            margin=asked.margin,
             workload=asked.workload,
             seed=asked.seed,
             out=out,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 OK = 0
-"""The job succeeded; for compare: it passed."""
+"""The job succeeded; for compare: it passed; for benchmark: what was asked of it holds."""
 FAILED = 1
-"""The answer is no: compare did not pass, or the model, the data or the request was refused."""
+"""The answer is no: compare did not pass, a load that benchmark was asked about is not carried, or the model, the data
+or the request was refused."""
 USAGE = 2
 """The command line cannot be read; nothing was begun."""
 NO_ANSWER = 3
@@ -15,8 +16,9 @@ NO_ANSWER = 3
 INTERRUPTED = 130
 """Stopped by Ctrl-C; a job on a server was cancelled."""
 
-HELP = """Exit codes: 0 the job succeeded (compare: passed); 1 the answer is no: compare did not pass, or the model, the
-data or the request was refused; 2 the command line cannot be read; 3 there is no answer: no server, no room, a fault of
+HELP = """Exit codes: 0 the job succeeded (compare: passed; benchmark: what was asked of it holds); 1 the answer is no:
+compare did not pass, benchmark found that a rate, a limit or a serving plan does not hold, or the model, the data or
+the request was refused; 2 the command line cannot be read; 3 there is no answer: no server, no room, a fault of
 Enxuto; 130 stopped by Ctrl-C."""
 
 

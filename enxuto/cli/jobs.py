@@ -33,7 +33,8 @@ def list_jobs(
         typer.Option(help="Only those in this state."),
     ] = None,
     kind: Annotated[
-        Literal["optimize", "compare", "inspect"] | None, typer.Option(help="Only those of this kind.")
+        Literal["optimize", "compare", "benchmark", "profile", "inspect"] | None,
+        typer.Option(help="Only those of this kind."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
     server: Server = DEFAULT_SERVER,
@@ -91,7 +92,7 @@ def report(
     out: options.Out = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Print a job's report; with --out also fetch optimized.onnx, report.json and report.html."""
+    """Print a job's report; with --out also fetch report.json, report.html, files for programs and optimized.onnx."""
     from enxuto.cli.output import show_report
 
     with _client(server, key) as client:
@@ -115,8 +116,10 @@ def _line(job: Job) -> tuple[str, ...]:
 def _what(job: Job) -> str:
     if job.error:
         return job.error.detail
-    verdict = (job.result or {}).get("verdict")
-    return f"{verdict}".replace("_", " ") if verdict else job.seen.message if not job.ended else ""
+    if not job.ended:
+        return job.seen.message
+    result = job.result or {}
+    return f"{result['verdict']}".replace("_", " ") if "verdict" in result else str(result.get("why", ""))
 
 
 def _told(job: Job) -> Iterator[str]:

@@ -51,14 +51,17 @@ def optimize(
     batch_size: options.BatchSize = 1,
     threads: options.Threads = 1,
     dim: options.Dim = None,
-    deadline: Annotated[
-        str | None,
+    margin: options.Margin = "3%",
+    runtime: Annotated[
+        list[str] | None,
         typer.Option(
-            metavar="TIME",
-            help="After this time the best so far is the answer: 90, 10m, 2h.",
+            metavar="RUNTIME",
+            help="Runtimes that candidates may be run by: onnxruntime, openvino (default: both). The original is run "
+            "by the first. May be repeated.",
             rich_help_panel=options.CONDITIONS,
         ),
     ] = None,
+    deadline: options.Deadline = None,
     seed: options.Seed = 0,
     server: options.Server = None,
     key: options.Key = None,
@@ -68,8 +71,8 @@ def optimize(
     """Make a model lean, and prove it.
 
     Tries techniques under a goal (by default: lowest latency, at most 1% of the metric lost), measures each against the
-    original, and recommends what is proven better, or the original. With --out: optimized.onnx, report.json and
-    report.html.
+    original, and recommends what is proven better, or the original. With --out: optimized.onnx, settings.json
+    and load_model.py to run it as it was measured, report.json and report.html.
 
     enxuto optimize m.onnx --data eval.npz --max-drop 1% --minimize latency -o out/
     """
@@ -94,7 +97,8 @@ def optimize(
         recipe=reading.recipe(recipe),
         preprocessing=reading.preprocessing(preprocessing),
         metric=reading.metric(metric),
-        workload=reading.workload(batch_size, threads, dim),
+        margin=reading.share(margin, "--margin"),
+        workload=reading.workload(batch_size, threads, dim, reading.runtimes(runtime)),
         deadline_s=reading.seconds(deadline),
         seed=seed,
     )
@@ -110,6 +114,7 @@ def optimize(
             calibration=calibration,
             preprocessing=asked.preprocessing,
             metric=asked.metric,
+            margin=asked.margin,
             workload=asked.workload,
             deadline_s=asked.deadline_s,
             seed=asked.seed,

@@ -70,6 +70,46 @@ Absolute = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(help="Samples in one call.", rich_help_panel=_CONDITIONS)]
 Threads = Annotated[int, typer.Option(help="Threads inside one operator.", rich_help_panel=_CONDITIONS)]
+RUNTIME_HELP = (
+    "onnxruntime or openvino, or JSON (a file, or itself) that says how it is set up: "
+    '\'{"runtime": "onnxruntime", "spinning": false}\'.'
+)
+Runtime = Annotated[
+    str | None,
+    typer.Option(metavar="RUNTIME", help=f"What the model is run by: {RUNTIME_HELP}", rich_help_panel=_CONDITIONS),
+]
+AgainstRuntime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUNTIME", help="The same for the model that it is held against.", rich_help_panel=_CONDITIONS
+    ),
+]
+Margin = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE",
+        help="Two times closer than this share of each other count as equal: 3%, 0.03.",
+        rich_help_panel=_GOAL,
+    ),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="After this time the best so far is the answer: 90, 10m, 2h.",
+        rich_help_panel=_CONDITIONS,
+    ),
+]
+InputData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="Samples to run the model on: .npz or .safetensors, one array an input. Without it, inputs are drawn by "
+        "chance.",
+        rich_help_panel=_DATA,
+    ),
+]
 Dim = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from enxuto.report import CompareReport, OptimizeReport
+    from enxuto.report import Report
 
 _WIDTH_OF_A_PIPE = 140
 """Wide enough that nothing is cut."""
@@ -22,7 +22,7 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
 
 
-def show_report(report: OptimizeReport | CompareReport, *, as_json: bool, out: Path | None) -> None:
+def show_report(report: Report, *, as_json: bool, out: Path | None) -> None:
     from enxuto.render.table import print_report
 
     if as_json:
@@ -30,10 +30,14 @@ def show_report(report: OptimizeReport | CompareReport, *, as_json: bool, out: P
         return
     print_report(report, console())
     if out is not None:
-        typer.echo(f"In {out}: {', '.join(sorted(path.name for path in out.iterdir() if path.name in DELIVERED))}")
+        typer.echo(f"In {out}: {', '.join(name for name in sorted(_left(report)) if (out / name).is_file())}")
 
 
-DELIVERED = ("optimized.onnx", "report.json", "report.html")
+def _left(report: Report) -> set[str]:
+    """What a verb leaves in the folder that was named, as far as it does."""
+    from enxuto.deliver import files_of
+
+    return {"optimized.onnx", "report.json", "report.html", *files_of(report)}
 
 
 def show_json(document: Any) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from enxuto.metric import Metric
     from enxuto.preprocessing import Preprocessing
     from enxuto.recipe import Recipe
-    from enxuto.report import CompareReport, OptimizeReport
+    from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport
+    from enxuto.scenario import Scenario, ServingGoal
     from enxuto.search.plan import Progress
+    from enxuto.settings import RunSettings
     from enxuto.workload import Workload
 
 
@@ -34,6 +36,7 @@ class Place(Protocol):
         calibration: str | Path | None = None,
         preprocessing: Preprocessing | None = None,
         metric: Metric | None = None,
+        margin: float = ...,
         workload: Workload | None = None,
         deadline_s: float | None = None,
         seed: int = 0,
@@ -48,13 +51,48 @@ class Place(Protocol):
         dataset: str | Path | None = None,
         thresholds: Thresholds | None = None,
         *,
+        settings: RunSettings | None = None,
+        against_settings: RunSettings | None = None,
         preprocessing: Preprocessing | None = None,
         metric: Metric | None = None,
+        margin: float = ...,
         workload: Workload | None = None,
         seed: int = 0,
         out: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> CompareReport: ...
+
+    def benchmark(
+        self,
+        model: str | Path,
+        dataset: str | Path | None = None,
+        scenario: Scenario | None = None,
+        *,
+        settings: list[RunSettings] | None = None,
+        memory_mb: float | None = None,
+        serving: ServingGoal | None = None,
+        preprocessing: Preprocessing | None = None,
+        workload: Workload | None = None,
+        deadline_s: float | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> BenchmarkReport: ...
+
+    def profile(
+        self,
+        model: str | Path,
+        against: str | Path | None = None,
+        dataset: str | Path | None = None,
+        *,
+        settings: RunSettings | None = None,
+        against_settings: RunSettings | None = None,
+        preprocessing: Preprocessing | None = None,
+        workload: Workload | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ProfileReport: ...
 
 
 @contextmanager

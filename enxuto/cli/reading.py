@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
 from enxuto.refusal import refusal
 from enxuto.schema import Value
+from enxuto.settings import DEFAULT_SETTINGS, RunSettings, RuntimeName
 from enxuto.workload import Workload
 
 V = TypeVar("V", bound=Value)
@@ -24,19 +26,21 @@ T = TypeVar("T")
 _RECIPE: TypeAdapter[Recipe] = TypeAdapter(Recipe)
 _METRIC: TypeAdapter[Metric] = TypeAdapter(Metric)
 _PREPROCESSING: TypeAdapter[Preprocessing] = TypeAdapter(Preprocessing)
+_RUN_SETTINGS: TypeAdapter[RunSettings] = TypeAdapter(RunSettings)
 _OPTIONS = {"value": "--max-drop", "relative": "--absolute", "dims": "--dim", "deadline_s": "--deadline"}
 """Options that are not called as the field they set."""
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
-def valid(kind: type[V], **fields: Any) -> V:
-    """A value of the library; what it refuses is told by option."""
+def valid(kind: type[V], options: Mapping[str, str] | None = None, /, **fields: Any) -> V:
+    """A value of the library; what it refuses is told by option: ``options`` by field, where names differ."""
     try:
         return kind(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         name = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
-        option = _OPTIONS.get(name) or (f"--{name.replace('_', '-')}" if name else None)
+        known = {**_OPTIONS, **(options or {})}
+        option = known.get(name) or (f"--{name.replace('_', '-')}" if name else None)
         raise typer.BadParameter(refusal(first), param_hint=option) from error
 
 
@@ -62,9 +66,12 @@ def max_drop(limit: str | None, confidence: str | None, absolute: bool) -> MaxDr
     return valid(MaxDrop, **fields)
 
 
-def workload(batch_size: int, threads: int, dims: list[str] | None) -> Workload:
+def workload(
+    batch_size: int, threads: int, dims: list[str] | None, runtimes: list[RuntimeName] | None = None
+) -> Workload:
     sizes = dict(_dim(text) for text in dims or [])
-    return valid(Workload, batch_size=batch_size, threads=threads, dims=sizes)
+    allowed = {} if runtimes is None else {"runtimes": runtimes}
+    return valid(Workload, batch_size=batch_size, threads=threads, dims=sizes, **allowed)
 
 
 def _dim(text: str) -> tuple[str, int]:
@@ -74,14 +81,48 @@ def _dim(text: str) -> tuple[str, int]:
     return name, int(size)
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str | None, option: str = "--deadline") -> float | None:
     """``90``, ``90s``, ``10m``, ``2h``."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h|)", text.strip())
     if not match:
-        raise typer.BadParameter(f"'{text}' is no time: try 90, 10m or 2h", param_hint="--deadline")
+        raise typer.BadParameter(f"'{text}' is no time: try 90, 10m or 2h", param_hint=option)
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def counts(text: str | None, option: str) -> list[int] | None:
+    """``1,2,4``: whole numbers above zero, each once."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"'{text}' is no list of numbers above zero, such as 1,2,4", param_hint=option)
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+def settings(text: str | None, option: str) -> RunSettings | None:
+    """A runtime's name, or JSON (in a file or itself) that says how the runtime is set up."""
+    if text is None:
+        return None
+    if text in DEFAULT_SETTINGS:
+        return DEFAULT_SETTINGS[text]
+    if text.lstrip().startswith("{") or Path(text).suffix == ".json":
+        return _from_json(_RUN_SETTINGS, _json(text, option), option)
+    known = " or ".join(DEFAULT_SETTINGS)
+    raise typer.BadParameter(f"there is no runtime '{text}': try {known}, or JSON", param_hint=option)
+
+
+def runtimes(texts: list[str] | None) -> list[RuntimeName] | None:
+    """Names alone."""
+    if not texts:
+        return None
+    for text in texts:
+        if text not in DEFAULT_SETTINGS:
+            known = " or ".join(DEFAULT_SETTINGS)
+            raise typer.BadParameter(f"there is no runtime '{text}': try {known}", param_hint="--runtime")
+    names: dict[str, RuntimeName] = {name: name for name in DEFAULT_SETTINGS}
+    return list(dict.fromkeys(names[text] for text in texts))
 
 
 def recipe(text: str | None) -> Recipe | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -10,9 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from enxuto import words
+from enxuto.render.benchmark_table import benchmark_parts
+from enxuto.render.profile_table import profile_parts
 from enxuto.render.rows import Row, rows
 from enxuto.render.sides import Side, sides
-from enxuto.report import CompareReport, OptimizeReport, Outcome, Verdict
+from enxuto.report import (
+    BenchmarkReport,
+    CompareReport,
+    OptimizeReport,
+    Outcome,
+    ProfileReport,
+    Report,
+    Verdict,
+)
 
 _OUTCOME_STYLES: dict[Outcome, str] = {
     "feasible": "green",
@@ -32,12 +42,16 @@ _GIVES_WAY = {"p50": 108, "SQNR": 88, "metric": 78}
 """Columns of a terminal below which a column of the table gives way."""
 
 
-def print_report(report: OptimizeReport | CompareReport, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     console.print(results(report, console.width))
 
 
-def results(report: OptimizeReport | CompareReport, width: int) -> RenderableType:
+def results(report: Report, width: int) -> RenderableType:
     """What a person wants to see of a report, for a terminal of so many columns."""
+    if isinstance(report, BenchmarkReport):
+        return _measured(benchmark_parts(report), report)
+    if isinstance(report, ProfileReport):
+        return _measured(profile_parts(report), report)
     if isinstance(report, OptimizeReport):
         table, told = _optimize_table(report, width), _reasons(report)
     else:
@@ -45,6 +59,15 @@ def results(report: OptimizeReport | CompareReport, width: int) -> RenderableTyp
     lines = [Padding(line, (0, 0, 0, 3), expand=False) for line in told]
     gap = [Text()] if lines else []
     return Group(table, *gap, *lines, Text(), _verdict(report), Text(_conditions(report), style="dim"))
+
+
+def _measured(parts: Iterable[RenderableType], report: BenchmarkReport | ProfileReport) -> RenderableType:
+    told = _plain(report.why)
+    if isinstance(report, BenchmarkReport):
+        told.append(_plain(f" {report.plan_why}" if report.plan_why else ""))
+        told.append(f" (Stopped early: {report.stopped}.)" if report.stopped else "")
+    spaced = [line for part in parts for line in (part, Text())]
+    return Group(*spaced, told, Text(_conditions(report), style="dim"))
 
 
 def _optimize_table(report: OptimizeReport, width: int) -> Table:
@@ -134,15 +157,24 @@ def _verdict(report: OptimizeReport | CompareReport) -> Text:
     return told
 
 
-def _conditions(report: OptimizeReport | CompareReport) -> str:
+def _conditions(report: Report) -> str:
     legend = ""
     if isinstance(report, OptimizeReport):
         metric = f"; metric: {report.metric_name}" if report.metric else ""
         legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}{metric}. "
-    where = (
-        f"{words.workload_words(report.workload)}, on {report.machine.processor}; {words.seconds(report.elapsed_s)}."
-    )
+    where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)}."
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
+
+
+def _workload(report: Report) -> str:
+    """Batches, threads and runtimes of a benchmark stand in its tables."""
+    match report:
+        case BenchmarkReport():
+            return ""
+        case ProfileReport():
+            return f"{words.conditions_words(report.workload)}, "
+        case _:
+            return f"{words.workload_words(report.workload)}, "
 
 
 def _plain(text: str) -> Text:
