@@ -129,7 +129,7 @@ def _convolutions(draw: np.random.Generator, images: int, channels: int, side: i
     )  # fmt: skip
 
 
-_SCALES: Mapping[str, np.ndarray] = {
+_SCALES: dict[str, np.ndarray] = {
     "s": np.array(0.05, np.float32), "so": np.array(8.0, np.float32),
     "z": np.array(128, np.uint8), "zw": np.array(0, np.int8),
 }  # fmt: skip

@@ -6,7 +6,7 @@ from enxuto.errors import BadInput
 from enxuto.fit import check_fit, check_inputs
 from enxuto.goal import Goal
 from enxuto.metric import Metric
-from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.scenario import Offline, Scenario
 from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.signature import DatasetInput, ModelInput
@@ -66,6 +66,28 @@ def resolve_benchmark(request: BenchmarkOptions, model: ModelInput, samples: Dat
             "settings": request.settings or [DEFAULT_SETTINGS[name] for name in dict.fromkeys(runtimes)],
             "workload": workload,
         }
+    )
+
+
+def resolve_profile(
+    request: ProfileOptions, model: ModelInput, against: ModelInput | None, samples: DatasetInput | None
+) -> ProfileOptions:
+    """Raises BadInput where the models cannot be run, or do not fit each other or the data."""
+    models = [model, against] if against else [model]
+    for subject in models:
+        _check_can_be_run(subject)
+    if against is not None:
+        _check_alike(model, against)
+    _check_dims(request.workload, *models)
+    workload = request.workload
+    for subject in models:
+        workload = _as_the_model_takes_it(workload, subject)
+        if samples is not None:
+            check_inputs(subject.inspection, samples.inspection, request.preprocessing)
+    settings = request.settings or DEFAULT_SETTINGS[workload.runtimes[0]]
+    beside = request.against_settings or DEFAULT_SETTINGS[workload.runtimes[0]]
+    return request.model_copy(
+        update={"workload": workload, "settings": settings, "against_settings": beside if against else None}
     )
 
 

@@ -18,7 +18,13 @@ HEAVY_HOMES = (
     "enxuto.model_file", "enxuto.dataset", "enxuto.graph", "enxuto.quantization", "enxuto.pruning",
     "enxuto.runtimes", "enxuto.measure", "enxuto.judge", "enxuto.render", "enxuto.execution.perform",
 )  # fmt: skip
-LIGHT_ROOMS = ("enxuto.judge.speed", "enxuto.judge.enough", "enxuto.judge.unrest")
+LIGHT_ROOMS = (
+    "enxuto.judge.speed",
+    "enxuto.judge.enough",
+    "enxuto.judge.roofline",
+    "enxuto.judge.node_groups",
+    "enxuto.judge.unrest",
+)
 LEFT_OF = {"enxuto": frozenset({"app", "workers"}), "app": frozenset({"workers"}), "workers": frozenset[str]()}
 LIGHT_ENTRANCES = ("app.main", "workers.main", "enxuto", "enxuto.cli", "enxuto.client")
 

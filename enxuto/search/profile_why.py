@@ -1,0 +1,89 @@
+"""Where the time of a call goes, in a sentence or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from enxuto.judge.node_groups import family
+from enxuto.judge.roofline import share_of_peak
+from enxuto.report import Node, ProfiledModel
+from enxuto.words import SPACE, factor, milliseconds
+
+_TOLD = 0.05
+"""Share of the time from which on a kind of node is spoken of."""
+_MOST_TOLD = 3
+_ABOVE_THE_ROOF = 1.1
+_PEAKS = {(True, "compute"): "the INT8 peak", (False, "compute"): "the FP32 peak"}
+
+
+def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
+    """Of the model; against the other one where there is one."""
+    sentences = [_where(model)]
+    if against is not None:
+        sentences += [_where(against), _beside(model, against)]
+    names = [one.model_name for one in (model, against) if one and _beyond(one.nodes)]
+    if names:
+        sentences.append(
+            f"Nodes of {' and '.join(names)} were faster than the peaks: those were measured on a busier machine."
+        )
+    return " ".join(sentences)
+
+
+def _where(model: ProfiledModel) -> str:
+    computing = [node for node in model.nodes if node.operations != 0]
+    moving = [node for node in model.nodes if node.operations == 0]
+    parts = [_kind(name, nodes) for name, nodes in _by_family(computing)[:_MOST_TOLD] if _share(nodes) >= _TOLD]
+    if _share(moving) >= _TOLD:
+        types = [name for name, _ in _by_family(moving)[:_MOST_TOLD]]
+        parts.append(f"{_percent(_share(moving))} in {len(moving)} nodes that compute nothing ({', '.join(types)}, …)")
+    spent = "; ".join(parts) or "spread over many small nodes"
+    return f"{model.model_name}, {milliseconds(model.call_ms)} a call: {spent}."
+
+
+def _kind(name: str, nodes: Sequence[Node]) -> str:
+    plural = "node" if len(nodes) == 1 else "nodes"
+    return f"{_percent(_share(nodes))} in {len(nodes)} {name} {plural}{_reached(nodes)}"
+
+
+def _reached(nodes: Sequence[Node]) -> str:
+    """How near the roof that lies above most of their time they are."""
+    slowest_first = sorted(nodes, key=lambda node: -node.ms)
+    roofs = [(node.integer, node.bound) for node in slowest_first if node.bound]
+    if not roofs:
+        return ""
+    roof = max(dict.fromkeys(roofs), key=lambda each: _under(nodes, each))
+    share = share_of_peak([node for node in nodes if (node.integer, node.bound) == roof])
+    if share is None or _under(nodes, roof) < sum(node.ms for node in nodes) / 2:
+        return ""
+    return f" at {_percent(share)} of {_PEAKS.get((roof[0], roof[1] or ''), 'the bandwidth of where their data fits')}"
+
+
+def _under(nodes: Iterable[Node], roof: tuple[bool, str | None]) -> float:
+    return sum(node.ms for node in nodes if (node.integer, node.bound) == roof)
+
+
+def _beside(model: ProfiledModel, against: ProfiledModel) -> str:
+    if not model.call_ms:
+        return ""
+    return f"{model.model_name} takes {factor(model.call_ms / against.call_ms)} the time of {against.model_name}."
+
+
+def _by_family(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
+    def name(node: Node) -> str:
+        return family(node.op_type)
+
+    kinds = [(kind, list(members)) for kind, members in groupby(sorted(nodes, key=name), key=name)]
+    return sorted(kinds, key=lambda kind: -_share(kind[1]))
+
+
+def _share(nodes: Iterable[Node]) -> float:
+    return sum(node.share for node in nodes)
+
+
+def _beyond(nodes: Iterable[Node]) -> bool:
+    return any(node.share >= _TOLD / 2 and (node.of_peak or 0.0) > _ABOVE_THE_ROOF for node in nodes)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}{SPACE}%"
