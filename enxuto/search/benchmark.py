@@ -23,12 +23,12 @@ from enxuto.scenario import Offline
 from enxuto.search.benchmark_why import told
 from enxuto.search.curves import measure_curves, measure_for_serving
 from enxuto.search.largest_batch import find_largest_batch
+from enxuto.search.load_runs import Loaded, Loads
 from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, metered
 from enxuto.search.points import Points
 from enxuto.search.resolve import resolve_benchmark
-from enxuto.search.scenarios import Loaded, Loads, run_scenario
+from enxuto.search.scenarios import run_scenario
 from enxuto.search.splits import all_samples
-from enxuto.search.ways import asked_ways
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import ServingOption
 
@@ -83,7 +83,7 @@ def _offline(bench: _Bench, scenario: Offline) -> Generator[Task, Reply, None]:
     points, request = bench.points, bench.points.request
     yield from measure_curves(points, scenario, bench.knees)
     if request.memory_mb is not None:
-        for way in {way.settings: way for way in reversed(asked_ways(request, scenario))}.values():
+        for way in {at.way.settings: at.way for at in reversed(points.loads)}.values():
             bench.largest.append((yield from find_largest_batch(points, way, request.memory_mb)))
     if request.serving is not None and points.loads:
         yield from measure_for_serving(points, scenario, bench.knees)

@@ -16,12 +16,12 @@ WITHIN = 0.05
 """A batch whose throughput comes within this share of the highest is as good as the highest."""
 _LITTLE = 0.05
 """Two doublings that gain less than this together are the end."""
-_LARGEST = 4096
+LARGEST = 4096
 _SLOW_MS = 2000.0
 """A call that takes longer than this is of use to nobody who waits for it."""
 _FEWEST = 3
 """Sizes that are tried however slow they are: fewer show no trend."""
-_BUDGET_S = 240.0
+BUDGET_S = 240.0
 """Of one curve."""
 
 
@@ -75,17 +75,17 @@ def why_stop(curve: Sequence[Seen], memory_mb: float | None, spent_s: float) -> 
             return f"the doublings to {curve[-2].batch_size} and {last.batch_size} together {gained}"
         if last.p50_ms > _SLOW_MS:
             return f"a call with batch {last.batch_size} takes {milliseconds(last.p50_ms)}"
-    if spent_s > _BUDGET_S:
+    if spent_s > BUDGET_S:
         return f"measuring had taken {seconds(spent_s)}"
-    if last.batch_size >= _LARGEST:
-        return f"batch {_LARGEST:,} is the largest that is tried"
+    if last.batch_size >= LARGEST:
+        return f"batch {LARGEST:,} is the largest that is tried"
     return None
 
 
 def _bisect(points: Points, way: Way, began_s: float) -> Generator[Task, Reply, str]:
     """Returns what is worth telling of it, as a clause."""
     while batch_size := next_batch(_rates(points, way)):
-        if points.spent_s - began_s > _BUDGET_S:
+        if points.spent_s - began_s > BUDGET_S:
             return "not narrowed down further for want of time"
         enough = (1 - WITHIN) * max(_rates(points, way).values())
 

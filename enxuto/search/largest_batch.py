@@ -10,7 +10,7 @@ from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.search.points import At, Points
 from enxuto.search.ways import Way
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Subject
-from enxuto.words import seconds, settings_words, size
+from enxuto.words import seconds, settings_words
 from enxuto.workload import LARGEST_BATCH
 
 _SLOW_S = 60.0
@@ -94,17 +94,24 @@ def _try(search: _Search, batch_size: int) -> Generator[Task, Reply, float]:
         search.fits = batch_size
     else:
         search.too_large = batch_size
-        search.why = f"batch {batch_size:,} takes {size(peak_bytes)}"
+        search.why = f"batch {batch_size:,} takes {_mb(peak_bytes)}"
     return reply.outcome.elapsed_s
 
 
 def _told(search: _Search, fixed: int | None) -> str:
-    limit = size(round(search.memory_mb * 1e6))
+    limit = f"{search.memory_mb:g} MB"
+    if not any(search.tried.values()):
+        return f"no batch could be measured: {search.why}."
     if not search.fits:
         return f"not even batch {min(search.tried):,} stays within {limit}: {search.why}."
-    found_here = f"batch {search.fits:,} takes {size(search.tried[search.fits])} of {limit}"
+    found_here = f"batch {search.fits:,} takes {_mb(search.tried[search.fits] or 0)} of {limit}"
     if fixed:
         return f"{found_here}; the model takes no other batch."
     if search.too_large is None:
         return f"{found_here}; larger ones may fit too, but {search.why}."
     return f"{found_here}; {search.why}."
+
+
+def _mb(size_bytes: int) -> str:
+    """With a digit more than elsewhere: what is told is which side of a limit it lies on."""
+    return f"{size_bytes / 1e6:,.1f} MB"
