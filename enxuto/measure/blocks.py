@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from array import array
@@ -39,12 +40,22 @@ def time_block(call: Callable[[], object], calls: int) -> Block:
     clock = time.perf_counter_ns
     if calls > 1:
         call()
-    cpu = time.process_time_ns()
+    cpu = cpu_time_ns()
     for position in range(calls):
         begun = clock()
         call()
         wall[position] = clock() - begun
-    return Block(wall, max(time.process_time_ns() - cpu, 1))  # some kernels' clocks do not tick within a short block
+    return Block(wall, max(cpu_time_ns() - cpu, 1))  # where a clock ticks more seldom than a block ends
+
+
+def cpu_time_ns() -> int:
+    """Processor time that this process has used, by the clock that is finest inside the box.
+
+    A limit on processor time, which the box sets, lets Linux's own clock of a process (``time.process_time``) move once
+    a tick, every 4 ms, while what ``getrusage`` tells stays exact to the microsecond for the calling thread.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return round((used.ru_utime + used.ru_stime) * 1e9)
 
 
 def warm_up(call: Callable[[], object], block_ms: float, most_s: float) -> int:

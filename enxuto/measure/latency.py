@@ -173,7 +173,7 @@ def _timing(position: int, rounds: Sequence[_Round], counted: Sequence[bool], wa
 
 
 def _cpu_ms(position: int, rounds: Sequence[Sequence[Block]]) -> float:
-    """Of a call, over all rounds together: some kernels count processor time in ticks as long as half a block."""
+    """Of a call, over all rounds together: threads other than the calling one may be counted in ticks of 4 ms."""
     blocks = [each[position] for each in rounds]
     return sum(block.cpu_ns for block in blocks) / sum(len(block.wall_ns) for block in blocks) / 1e6
 

@@ -1,5 +1,7 @@
 """Blocks hold the calls and nothing else."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,6 +15,20 @@ def test_each_call_is_timed_but_the_first() -> None:
     assert len(calls) == 21
     assert len(block.wall_ns) == 20
     assert min(block.wall_ns) > 0
+
+
+def test_processor_time_is_fine_where_a_limit_makes_the_usual_clock_tick() -> None:
+    """In a process of its own, since a limit cannot be taken back."""
+    program = (
+        "import resource\n"
+        "from enxuto.measure.blocks import cpu_time_ns\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (600, 600))\n"
+        "seen = {cpu_time_ns() for _ in range(20_000)}\n"
+        "print(max(seen) - min(seen), len(seen))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    spent_ns, ticks = map(int, ran.stdout.split())
+    assert spent_ns / ticks < 500_000
 
 
 def test_a_long_call_is_made_once_and_timed() -> None:
