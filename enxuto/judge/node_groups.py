@@ -49,7 +49,7 @@ def group_nodes(nodes: Sequence[NodeProfile], against: Sequence[NodeProfile]) ->
     _link(links, both, _tensor, among=alone)
     groups: list[list[str]] = [[""] * len(nodes), [""] * len(against)]
     for members in links.groups():
-        name = _called([(both[side][position], side) for side, position in members])
+        name = _called([both[side][position] for side, position in members])
         for side, position in members:
             groups[side][position] = name
     return groups[0], groups[1]
@@ -113,13 +113,19 @@ def _tensor(node: NodeProfile) -> Iterator[str]:
         yield f"{family(node.op_type)} {_COPIED_TENSOR.sub('', node.tensor)}"
 
 
-def _called(members: Sequence[tuple[NodeProfile, int]]) -> str:
-    """After the file's node that the slowest of them was made of first; nodes between are called by their type."""
-    slowest, _ = max(members, key=lambda member: (member[1], member[0].ms))
-    names = list(_names(slowest)) or [name for node, _ in members for name in _names(node)]
-    if names:
-        return names[0]
+def _called(members: Sequence[NodeProfile]) -> str:
+    """After the file's node that did most of the work, as far as that can be told; helpers are called by their type."""
+    computing = [node for node in members if node.operations]
+    for node in sorted(computing, key=_slowest) + sorted(members, key=_slowest):
+        names = list(_names(node))
+        if names:
+            return next((name for name in names if name in node.name), names[0])
+    slowest = min(members, key=_slowest)
     return slowest.op_type if slowest.op_type in HELPERS else slowest.name
+
+
+def _slowest(node: NodeProfile) -> float:
+    return -node.ms
 
 
 def _row(name: str, nodes: Sequence[Node], against: Sequence[Node]) -> MatchedGroup:

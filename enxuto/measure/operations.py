@@ -226,14 +226,12 @@ _REDUCTIONS: Mapping[str, Callable[[RanNode], int | None]] = {
 _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 """They give another shape to what lies in memory as it is."""
 _READ_SHAPE_ONLY = frozenset({"Shape", "Size", "ConstantOfShape", "Range"})
-_READ_WHAT_THEY_WRITE = frozenset({"Slice", "Gather", "GatherElements", "GatherND", "Expand", "Tile"})
+_READ_WHAT_THEY_WRITE = frozenset({"Slice", "Gather", "GatherElements", "GatherND", "Expand", "Tile", "StridedSlice"})
 """They read some of their input; it may be a table of which a few rows are looked up."""
-_MOVES = (
-    _VIEWS | _READ_SHAPE_ONLY | _READ_WHAT_THEY_WRITE
-) | {
-    "ReorderInput", "ReorderOutput", "Reorder", "Transpose", "Concat", "QLinearConcat", "Split", "Pad", "Cast", "Where",
-    "QLinearWhere", "DepthToSpace", "SpaceToDepth", "Convert", "Equal", "Greater", "Less", "And", "Or", "Not", "Relu",
-    "Clip", "Max", "Min", "MaxPool", "nchwc.MaxPool", "GlobalMaxPool", "nchwc.GlobalMaxPool", "ReduceMax", "ReduceMin",
-    "ArgMax", "ArgMin", "Trilu", "ScatterND", "ScatterElements", "Loop", "If", "Scan",
+_MOVES = _VIEWS | _READ_SHAPE_ONLY | _READ_WHAT_THEY_WRITE | {
+    "ReorderInput", "ReorderOutput", "Reorder", "Transpose", "Concat", "Concatenation", "QLinearConcat", "Split", "Pad",
+    "Cast", "Convert", "Where", "QLinearWhere", "DepthToSpace", "SpaceToDepth", "Equal", "Greater", "Less", "And", "Or",
+    "Not", "Relu", "Clip", "Max", "Min", "MaxPool", "nchwc.MaxPool", "GlobalMaxPool", "nchwc.GlobalMaxPool",
+    "ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "Trilu", "ScatterND", "ScatterElements", "Loop", "If", "Scan",
 }  # fmt: skip
 """They multiply and add nothing."""

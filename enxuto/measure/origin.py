@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from onnx import ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto
 
 from enxuto.runtimes.recording import RanNode
 
@@ -23,16 +23,20 @@ HELPERS = frozenset(
     {"ReorderInput", "ReorderOutput", "Reorder", "Transpose", "QuantizeLinear", "DequantizeLinear", "Cast"}
 )
 """Runtimes put them between nodes: they stand for a node of the file only where that does the same."""
+_DRAWS = frozenset({"RandomNormal", "RandomUniform"})
 _ENDS = frozenset({"QuantizeLinear"})
 """Belongs to what was computed before it, never to what comes after."""
 _PREPARES = frozenset({"DequantizeLinear", "Cast", "Identity", "Reshape", "Unsqueeze", "Transpose", "Constant"})
 
 
 class FileGraph:
-    """The nodes of a file, by name and by what they make; subgraphs are left out."""
+    """The nodes of a file that depend on its inputs, by name and by what they make; subgraphs are left out.
+
+    What is the same in every call is computed once, while the model is loaded, by all but the lowest graph level.
+    """
 
     def __init__(self, model: ModelProto) -> None:
-        self._nodes = {node.name: node for node in model.graph.node if node.op_type != "Constant"}
+        self._nodes = {node.name: node for node in _depending_on_inputs(model.graph)}
         self._maker = {output: node.name for node in self._nodes.values() for output in node.output if output}
         self._order = {name: position for position, name in enumerate(self._nodes)}
         self._readers: dict[str, list[str]] = {}
@@ -114,6 +118,17 @@ class FileGraph:
         readers = [name for output in node.output for name in self._readers.get(output, [])]
         owners = {owner.get(name) for name in readers}
         return owners.pop() if len(owners) == 1 else None
+
+
+def _depending_on_inputs(graph: GraphProto) -> Iterator[NodeProto]:
+    """Nodes with graphs inside are taken to: they may read what is around them."""
+    fixed = {weight.name for weight in graph.initializer} | {""}
+    for node in graph.node:
+        is_fixed = node.op_type not in _DRAWS and all(tensor in fixed for tensor in node.input)
+        if is_fixed and not any(attribute.HasField("g") for attribute in node.attribute):
+            fixed.update(node.output)
+        else:
+            yield node
 
 
 def _bare(name: str) -> str:

@@ -19,10 +19,12 @@ _PEAKS = {(True, "compute"): "the INT8 peak", (False, "compute"): "the FP32 peak
 
 def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
     """Of the model; against the other one where there is one."""
-    sentences = [_where(model)]
+    first, second = _names(model, against)
+    sentences = [_where(first, model)]
     if against is not None:
-        sentences += [_where(against), _beside(model, against)]
-    names = [one.model_name for one in (model, against) if one and _beyond(one.nodes)]
+        sentences.append(_where(second, against))
+        sentences.append(f"{first} takes {factor(model.call_ms / against.call_ms)} the time of {second}.")
+    names = [name for name, one in ((first, model), (second, against)) if one and _beyond(one.nodes)]
     if names:
         sentences.append(
             f"Nodes of {' and '.join(names)} were faster than the peaks: those were measured on a busier machine."
@@ -30,20 +32,36 @@ def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
     return " ".join(sentences)
 
 
-def _where(model: ProfiledModel) -> str:
+def _names(model: ProfiledModel, against: ProfiledModel | None) -> tuple[str, str]:
+    """The runtime is named where that is the difference."""
+    if against is None:
+        return model.model_name, ""
+    runtimes = model.settings.runtime, against.settings.runtime
+    if runtimes[0] != runtimes[1]:
+        return f"{model.model_name} in {runtimes[0]}", f"{against.model_name} in {runtimes[1]}"
+    if model.model_name == against.model_name:
+        return f"{model.model_name} (1)", f"{against.model_name} (2)"
+    return model.model_name, against.model_name
+
+
+def _where(name: str, model: ProfiledModel) -> str:
     computing = [node for node in model.nodes if node.operations != 0]
     moving = [node for node in model.nodes if node.operations == 0]
-    parts = [_kind(name, nodes) for name, nodes in _by_family(computing)[:_MOST_TOLD] if _share(nodes) >= _TOLD]
+    parts = [_kind(kind, nodes) for kind, nodes in _by_family(computing)[:_MOST_TOLD] if _share(nodes) >= _TOLD]
     if _share(moving) >= _TOLD:
-        types = [name for name, _ in _by_family(moving)[:_MOST_TOLD]]
-        parts.append(f"{_percent(_share(moving))} in {len(moving)} nodes that compute nothing ({', '.join(types)}, …)")
+        types = [kind for kind, _ in _by_family(moving)]
+        listed = ", ".join(types[:_MOST_TOLD]) + (", …" if len(types) > _MOST_TOLD else "")
+        parts.append(f"{_percent(_share(moving))} in {_count(moving)} that compute nothing ({listed})")
     spent = "; ".join(parts) or "spread over many small nodes"
-    return f"{model.model_name}, {milliseconds(model.call_ms)} a call: {spent}."
+    return f"{name}, {milliseconds(model.call_ms)} a call: {spent}."
 
 
-def _kind(name: str, nodes: Sequence[Node]) -> str:
-    plural = "node" if len(nodes) == 1 else "nodes"
-    return f"{_percent(_share(nodes))} in {len(nodes)} {name} {plural}{_reached(nodes)}"
+def _kind(kind: str, nodes: Sequence[Node]) -> str:
+    return f"{_percent(_share(nodes))} in {_count(nodes, kind)}{_reached(nodes)}"
+
+
+def _count(nodes: Sequence[Node], kind: str = "") -> str:
+    return " ".join(filter(None, [str(len(nodes)), kind, "node" if len(nodes) == 1 else "nodes"]))
 
 
 def _reached(nodes: Sequence[Node]) -> str:
@@ -61,12 +79,6 @@ def _reached(nodes: Sequence[Node]) -> str:
 
 def _under(nodes: Iterable[Node], roof: tuple[bool, str | None]) -> float:
     return sum(node.ms for node in nodes if (node.integer, node.bound) == roof)
-
-
-def _beside(model: ProfiledModel, against: ProfiledModel) -> str:
-    if not model.call_ms:
-        return ""
-    return f"{model.model_name} takes {factor(model.call_ms / against.call_ms)} the time of {against.model_name}."
 
 
 def _by_family(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
