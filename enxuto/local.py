@@ -30,6 +30,7 @@ from enxuto.search.compare import compare as compare_plan
 from enxuto.search.inspect import inspect_dataset, inspect_model
 from enxuto.search.optimize import optimize as optimize_plan
 from enxuto.search.plan import Plan, Progress
+from enxuto.search.profile import profile as profile_plan
 from enxuto.search.render import render_report
 from enxuto.settings import RunSettings
 from enxuto.signature import DatasetInput, ModelInput, ModelInspection
@@ -194,16 +195,11 @@ def profile(
         workload=workload or Workload(),
         seed=seed,
     )
-    from enxuto.search.profile import profile as profile_plan
-    from enxuto.search.resolve import resolve_profile
-
     known, fingerprint = KnownPeaks(), this_machine().fingerprint
     with _workbench(progress) as bench:
         subject, beside = bench.model(model), None if against is None else bench.model(against)
         samples = bench.dataset(dataset)
-        resolved = resolve_profile(request, subject, beside, samples)
-        threads = (resolved.settings.threads if resolved.settings else None) or resolved.workload.threads
-        peaks = known.get(fingerprint, threads)
+        peaks = known.get(fingerprint, request.threads)
         report = bench.drive(profile_plan(request, subject, beside, samples, this_machine(), peaks))
         if peaks is None:
             known.put(fingerprint, report.peaks)

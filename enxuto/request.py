@@ -120,3 +120,8 @@ class ProfileOptions(RunOptions):
     """Runtime of ``model`` and how it is set up; null: the first of ``workload.runtimes`` with its defaults."""
     against_settings: RunSettings | None = None
     """The same for the model beside it, where there is one."""
+
+    @property
+    def threads(self) -> int:
+        """Of one call of the model: the peaks that it is held against are measured with as many."""
+        return (self.settings.threads if self.settings else None) or self.workload.threads

@@ -58,6 +58,7 @@ class SingleStream(Value):
 
     kind: Literal["single_stream"] = "single_stream"
     duration_s: Duration = 10.0
+    """How long requests are sent."""
 
 
 class MultiStream(Value):
@@ -67,6 +68,7 @@ class MultiStream(Value):
     samples_per_query: int = Field(8, ge=1, le=LARGEST_BATCH)
     """Samples in each request."""
     duration_s: Duration = 10.0
+    """How long requests are sent."""
 
 
 class Server(Value):

@@ -12,23 +12,26 @@ from app.api.schemas import Lineage
 from app.core.endings import Ending, FileRole, Inspected, JobFile, Output
 from app.core.ids import new_id
 from app.core.leases import Lease
+from app.core.peaks import known_peaks
 from app.core.records import DatasetRecord, Document, ModelRecord
 from app.core.results import result_of
 from enxuto.errors import BadInput
 from enxuto.machine import this_machine
 from enxuto.report import Candidate, OptimizeReport, Report
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.schema import Digest, Value
+from enxuto.search import benchmark as benchmarking
 from enxuto.search import compare as comparing
 from enxuto.search import inspect as inspecting
 from enxuto.search import optimize as optimizing
+from enxuto.search import profile as profiling
 from enxuto.search.plan import PlanFailed
 from enxuto.search.render import RenderedReport, render_report
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import Peaks
 from workers.bench import Bench
 from workers.inputs import load_model, load_role
-from workers.outputs import file_name, kept, name_compared, name_models
+from workers.outputs import file_name, kept, name_benchmarked, name_compared, name_models, name_profiled
 from workers.raw_files import raw_files
 
 V = TypeVar("V", bound=Value)
@@ -85,7 +88,41 @@ def compare(bench: Bench) -> Ending:
     return _reported(bench, report)
 
 
-KINDS: Mapping[str, Callable[[Bench], Ending]] = {"inspect": inspect, "optimize": optimize, "compare": compare}
+def benchmark(bench: Bench) -> Ending:
+    """Measure how a model carries load."""
+    lease = bench.lease
+    with bench.parts.reading() as session:
+        model = load_model(session, lease.tenant, lease.request["model"])
+        samples = load_role(session, lease.tenant, lease.request, "evaluation")
+    _keep_inputs(bench, [model], [samples] if samples else [])
+    options = _options(BenchmarkOptions, lease.request)
+    report = bench.search(benchmarking.benchmark(options, model, samples, this_machine()))
+    return _reported(bench, name_benchmarked(report, model=lease.request["model"]))
+
+
+def profile(bench: Bench) -> Ending:
+    """Find where the time of a model's calls goes, against what this kind of machine was found to do at most."""
+    lease, against_id = bench.lease, bench.lease.request.get("against")
+    with bench.parts.reading() as session:
+        model = load_model(session, lease.tenant, lease.request["model"])
+        against = load_model(session, lease.tenant, against_id) if against_id else None
+        samples = load_role(session, lease.tenant, lease.request, "evaluation")
+    _keep_inputs(bench, [model, against] if against else [model], [samples] if samples else [])
+    options, fingerprint = _options(ProfileOptions, lease.request), this_machine().fingerprint
+    with bench.parts.reading() as session:
+        peaks = known_peaks(session, fingerprint, options.threads)
+    report = bench.search(profiling.profile(options, model, against, samples, this_machine(), peaks))
+    report = name_profiled(report, model=lease.request["model"], against=against_id)
+    return _reported(bench, report, peaks=None if peaks else {fingerprint: report.peaks})
+
+
+KINDS: Mapping[str, Callable[[Bench], Ending]] = {
+    "inspect": inspect,
+    "optimize": optimize,
+    "compare": compare,
+    "benchmark": benchmark,
+    "profile": profile,
+}
 
 
 def _options(kind: type[V], request: Document) -> V:

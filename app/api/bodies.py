@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.deps import PartsDep
 from app.api.problem import faults_of
 from app.api.receive import refuse_encoded
-from app.api.schemas import CompareBody, JobBodyAdapter, OptimizeBody, RenameBody
+from app.api.schemas import AnyJobBody, JobBodyAdapter, RenameBody
 from app.core.errors import BadRequest, Fault, TooLarge, Unprocessable, UnsupportedMedia
 
 T = TypeVar("T")
@@ -84,5 +84,5 @@ def _invalid_body(error: ValidationError, body: bytes) -> BadRequest | Unprocess
     )
 
 
-JobBodyDep = Annotated[OptimizeBody | CompareBody, Depends(json_body(JobBodyAdapter))]
+JobBodyDep = Annotated[AnyJobBody, Depends(json_body(JobBodyAdapter))]
 RenameBodyDep = Annotated[RenameBody, Depends(json_body(TypeAdapter(RenameBody)))]

@@ -60,10 +60,11 @@ def file_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def schema_body(name: str) -> dict[str, Any]:
+def schema_body(name: str, examples: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
     """The request's body is JSON of a named schema."""
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-    return {"requestBody": {"required": True, "content": content}}
+    media: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    media |= {"examples": examples} if examples else {}
+    return {"requestBody": {"required": True, "content": {"application/json": media}}}
 
 
 def file_answer(*, media_type: str, ranges: bool = True) -> Responses:

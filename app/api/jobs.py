@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -20,9 +20,11 @@ from app.api.deps import (
     WindowDep,
     wait_until_settled,
 )
+from app.api.examples import JOB_EXAMPLES
+from app.api.files import file_of, files_of, media_type_of
 from app.api.pages import Filters, page_of
 from app.api.reports import SANDBOX, page_digest, report_digest
-from app.api.schemas import JobPage, JobResource, JobState, ValidatedJob
+from app.api.schemas import JobFilePage, JobKind, JobPage, JobResource, JobState, ValidatedJob
 from app.api.submission import submit, validate
 from app.api.views import job_view, job_views, look_again
 from app.core.cancel import cancel
@@ -36,7 +38,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
     "",
     status_code=202,
     response_model=JobResource,
-    openapi_extra=schema_body("JobBody"),
+    openapi_extra=schema_body("JobBody", JOB_EXAMPLES),
     responses={
         200: {"model": ValidatedJob, "description": "With `validate_only`: what would be done."},
         202: {"description": "Accepted; it will not be lost.", "headers": headers("ETag", "Location", "Retry-After")},
@@ -51,7 +53,7 @@ def submit_job(
     parts: PartsDep,
     validate_only: Annotated[Flag, Query(description="Answer what would be done, and store nothing.")] = False,
 ) -> Response:
-    """Ask for work: make a model lean, or judge one against another."""
+    """Ask for work: make a model lean, judge one against another, see what load it carries or where its time goes."""
     if validate_only:
         return answer(request, validate(session, caller, body))
     job = submit(session, caller, parts.settings, body)
@@ -68,7 +70,7 @@ def list_jobs(
     caller: CallerDep,
     window: WindowDep,
     state: JobState | None = None,
-    kind: Literal["inspect", "optimize", "compare"] | None = None,
+    kind: JobKind | None = None,
     model: Annotated[Filter, Query(description="Id of the model or dataset that it is about.")] = None,
 ) -> Response:
     """The jobs there are, newest first."""
@@ -109,3 +111,21 @@ def read_report(request: Request, job: JobDep, parts: PartsDep) -> Response:
 def read_report_page(request: Request, job: JobDep, parts: PartsDep) -> Response:
     """The report as a page for people, of itself alone."""
     return content(request, parts.blobs, page_digest(job), media_type="text/html; charset=utf-8", headers=SANDBOX)
+
+
+@router.get("/{id}/files", response_model=JobFilePage, responses=unchanged() | problems(404, 409))
+def list_files(request: Request, session: SessionDep, job: JobDep) -> Response:
+    """What a job that has ended left beside its report and its models: files for programs, and what was recorded."""
+    return answer(request, JobFilePage(items=files_of(session, job), next_cursor=None))
+
+
+@router.get(
+    "/{id}/files/{name}",
+    response_class=Response,
+    responses=file_answer(media_type="application/octet-stream") | problems(409),
+)
+def read_file(request: Request, session: SessionDep, job: JobDep, parts: PartsDep, name: str) -> Response:
+    """One of these files."""
+    file = file_of(session, job, name)
+    media_type = media_type_of(file.name)
+    return content(request, parts.blobs, file.sha256, media_type=media_type, name=file.name, headers=SANDBOX)

@@ -25,15 +25,19 @@ def page_digest(job: JobRecord) -> Digest:
 def _there(job: JobRecord, digest: Digest | None) -> Digest:
     if digest is not None:
         return digest
-    if job.state not in jobs.TERMINAL:
-        raise NotReady(
-            f"{job.id} is {job.state}; its report comes at the end.",
-            code="not_ready",
-            hint=f"Wait for it: GET /v1/jobs/{job.id} with 'Prefer: wait=30'.",
-            headers={"Retry-After": "2"},
-        )
+    require_ended(job, "its report comes")
     raise NotFound(
         f"{job.id} is {job.state} and left no report.",
         code="report_not_found",
         hint=f"GET /v1/jobs/{job.id} says what it ended with.",
     )
+
+
+def require_ended(job: JobRecord, what_comes: str) -> None:
+    if job.state not in jobs.TERMINAL:
+        raise NotReady(
+            f"{job.id} is {job.state}; {what_comes} at the end.",
+            code="not_ready",
+            hint=f"Wait for it: GET /v1/jobs/{job.id} with 'Prefer: wait=30'.",
+            headers={"Retry-After": "2"},
+        )

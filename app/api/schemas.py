@@ -7,12 +7,13 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
+from app.core.endings import FileRole
 from app.core.ids import id_pattern
-from app.core.results import CompareResult, OptimizeResult
+from app.core.results import JobResult
 from enxuto.errors import Fault, Finding
 from enxuto.machine import Machine
 from enxuto.recipe import Recipe
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.schema import Digest, Value
 from enxuto.signature import DatasetInspection, ModelInspection
 
@@ -25,6 +26,7 @@ FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
 """A file's name without folders."""
 
 UploadState = Literal["inspecting", "ready", "rejected"]
+JobKind = Literal["inspect", "optimize", "compare", "benchmark", "profile"]
 JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 
 
@@ -38,6 +40,13 @@ class EvaluationData(Value):
 class OptimizeData(EvaluationData):
     calibration: DatasetId | None = None
     """What ranges are calibrated on; by default a part of the evaluation data that judges nothing."""
+
+
+class InputData(Value):
+    """Where inputs come from."""
+
+    evaluation: DatasetId | None = None
+    """Samples to run the model on; without them inputs are drawn by chance, of the right shapes and types."""
 
 
 class _JobBody(Value):
@@ -63,6 +72,22 @@ class CompareBody(CompareOptions, _JobBody):
     data: EvaluationData = Field(default_factory=EvaluationData)
 
 
+class BenchmarkBody(BenchmarkOptions, _JobBody):
+    """Measure how a model carries load."""
+
+    kind: Literal["benchmark"]
+    data: InputData = Field(default_factory=InputData)
+
+
+class ProfileBody(ProfileOptions, _JobBody):
+    """Find where the time of a model's calls goes."""
+
+    kind: Literal["profile"]
+    against: ModelId | None = None
+    """A model to lay beside it, node groups matched."""
+    data: InputData = Field(default_factory=InputData)
+
+
 class InspectBody(Value):
     """Look into an upload; made by the upload itself."""
 
@@ -71,9 +96,10 @@ class InspectBody(Value):
     dataset: DatasetId | None = None
 
 
-JobBody = Annotated[OptimizeBody | CompareBody, Field(discriminator="kind")]
-JobBodyAdapter: TypeAdapter[OptimizeBody | CompareBody] = TypeAdapter(JobBody)
-JobRequest = Annotated[OptimizeBody | CompareBody | InspectBody, Field(discriminator="kind")]
+AnyJobBody = OptimizeBody | CompareBody | BenchmarkBody | ProfileBody
+JobBody = Annotated[AnyJobBody, Field(discriminator="kind")]
+JobBodyAdapter: TypeAdapter[AnyJobBody] = TypeAdapter(JobBody)
+JobRequest = Annotated[AnyJobBody | InspectBody, Field(discriminator="kind")]
 
 
 class RenameBody(Value):
@@ -145,7 +171,7 @@ class JobResource(Value):
     """One request for work."""
 
     id: str
-    kind: Literal["inspect", "optimize", "compare"]
+    kind: JobKind
     state: JobState
     phase: str
     """What it is doing, in a word."""
@@ -160,8 +186,8 @@ class JobResource(Value):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    result: Annotated[OptimizeResult | CompareResult, Field(discriminator="kind")] | None
-    """Of an optimize or compare job that ended with an answer."""
+    result: Annotated[JobResult, Field(discriminator="kind")] | None
+    """Of a job that ended with an answer; an inspection's stands with the model or dataset."""
     error: JobError | None
     has_report: bool
     """Whether `/report` and `/report.html` are there."""
@@ -172,10 +198,12 @@ class CostEstimate(Value):
 
     candidates: int
     """Models that will be tried, at most."""
+    points: int = 0
+    """Of a benchmark: ways to run the model that will be measured, at most; where the knee is searched, about."""
     evaluated_samples: int
     """Samples that will be run through models to judge accuracy, at most."""
     fresh_loads: int
-    """Fresh processes that time models side by side, at most."""
+    """Fresh processes that time models, at most."""
     timing_s: float
     """Seconds of timing alone, at most; loading, transforming and evaluating come on top."""
     deadline_s: float | None
@@ -184,8 +212,20 @@ class CostEstimate(Value):
 class ValidatedJob(Value):
     """What would be done; nothing was stored."""
 
-    request: Annotated[OptimizeBody | CompareBody, Field(discriminator="kind")]
+    request: JobBody
     estimate: CostEstimate
+
+
+class JobFileResource(Value):
+    """A file that a job left beside its report and its models."""
+
+    name: str
+    role: FileRole
+    """`delivered`: what programs take away, such as run settings or a serving plan; `raw`: what was recorded while it
+    was measured."""
+    sha256: Digest
+    size_bytes: int
+    media_type: str
 
 
 class TechniqueResource(Value):
@@ -245,6 +285,10 @@ class DatasetPage(Page[DatasetResource]):
 
 class JobPage(Page[JobResource]):
     """Jobs, newest first."""
+
+
+class JobFilePage(Page[JobFileResource]):
+    """Files of a job by name; all of them are on one page."""
 
 
 class TechniquePage(Page[TechniqueResource]):

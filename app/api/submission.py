@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.api import estimates
 from app.api.deps import Caller
-from app.api.schemas import CompareBody, CostEstimate, OptimizeBody, ValidatedJob
+from app.api.schemas import (
+    AnyJobBody,
+    BenchmarkBody,
+    CompareBody,
+    OptimizeBody,
+    ProfileBody,
+    ValidatedJob,
+)
 from app.core import jobs
 from app.core.errors import Fault, NotFound, NotReady, TooMany, Unprocessable
 from app.core.inputs import dataset_input, model_input
@@ -17,18 +25,17 @@ from app.core.records import DatasetRecord, JobRecord, ModelRecord, TenantRecord
 from app.core.settings import Settings
 from enxuto.errors import Finding
 from enxuto.machine import this_machine
-from enxuto.request import CompareOptions, OptimizeOptions
-from enxuto.search.candidates import propose
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions, RunOptions
+from enxuto.search.benchmark import benchmark
 from enxuto.search.compare import compare
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import Plan
-from enxuto.search.resolve import resolve_compare, resolve_optimize
-from enxuto.search.splits import split_samples
-from enxuto.search.timing import CONFIRMING, SCREENING, Effort
+from enxuto.search.profile import profile
+from enxuto.search.resolve import resolve_benchmark, resolve_compare, resolve_optimize, resolve_profile
 from enxuto.signature import DatasetInput, ModelInput
 
-B = TypeVar("B", OptimizeBody, CompareBody)
-Options = TypeVar("Options", OptimizeOptions, CompareOptions)
+B = TypeVar("B", OptimizeBody, CompareBody, BenchmarkBody, ProfileBody)
+Options = TypeVar("Options", OptimizeOptions, CompareOptions, BenchmarkOptions, ProfileOptions)
 R = TypeVar("R")
 Upload = TypeVar("Upload", bound=ModelRecord | DatasetRecord)
 
@@ -77,7 +84,7 @@ def _rejected(what: str, id_: str, pointer: str, finding: Finding) -> Unprocessa
     )
 
 
-def validate(session: Session, caller: Caller, body: OptimizeBody | CompareBody) -> ValidatedJob:
+def validate(session: Session, caller: Caller, body: AnyJobBody) -> ValidatedJob:
     """The body with every default resolved, and what it will cost.
 
     Raises:
@@ -86,12 +93,20 @@ def validate(session: Session, caller: Caller, body: OptimizeBody | CompareBody)
     """
     _check_target(session, body.target)
     finder = _Finder(session, caller)
-    if isinstance(body, OptimizeBody):
-        return _validate_optimize(finder, body)
-    return _validate_compare(finder, body)
+    match body:
+        case OptimizeBody():
+            return _validate_optimize(finder, body)
+        case CompareBody():
+            return _validate_compare(finder, body)
+        case BenchmarkBody():
+            return _validate_benchmark(finder, body)
+        case ProfileBody():
+            return _validate_profile(finder, body)
+        case _:
+            assert_never(body)
 
 
-def submit(session: Session, caller: Caller, settings: Settings, body: OptimizeBody | CompareBody) -> JobRecord:
+def submit(session: Session, caller: Caller, settings: Settings, body: AnyJobBody) -> JobRecord:
     """Write the job with its first event. The caller commits, then rings the bell."""
     session.execute(select(TenantRecord.id).where(TenantRecord.id == caller.tenant).with_for_update())
     _check_queue(session, caller, settings)
@@ -113,8 +128,8 @@ def _validate_optimize(finder: _Finder, body: OptimizeBody) -> ValidatedJob:
     calibration = finder.dataset(body.data.calibration, "/data/calibration")
     options = resolve_optimize(_options(OptimizeOptions, body), model, evaluation)
     _check_plan(optimize(options, model, evaluation, calibration, this_machine()))
-    resolved = _with_options(body, options)
-    return ValidatedJob(request=resolved, estimate=_optimize_estimate(resolved, model, evaluation, calibration))
+    estimate = estimates.of_optimize(options, model, evaluation, calibration)
+    return ValidatedJob(request=_with_options(body, options), estimate=estimate)
 
 
 def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
@@ -122,26 +137,31 @@ def _validate_compare(finder: _Finder, body: CompareBody) -> ValidatedJob:
     evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
     options = resolve_compare(_options(CompareOptions, body), model, against, evaluation)
     _check_plan(compare(options, model, against, evaluation, this_machine()))
-    resolved = _with_options(body, options)
-    samples = evaluation.inspection.count if evaluation else 0
-    timing_s = _timing_s(CONFIRMING, subjects=2)
-    return ValidatedJob(
-        request=resolved,
-        estimate=CostEstimate(
-            candidates=1,
-            evaluated_samples=2 * samples,
-            fresh_loads=CONFIRMING.most,
-            timing_s=timing_s,
-            deadline_s=body.deadline_s,
-        ),
-    )
+    return ValidatedJob(request=_with_options(body, options), estimate=estimates.of_compare(options, evaluation))
 
 
-def _with_options(body: B, options: OptimizeOptions | CompareOptions) -> B:
+def _validate_benchmark(finder: _Finder, body: BenchmarkBody) -> ValidatedJob:
+    model = finder.model(body.model, "/model")
+    samples = finder.dataset(body.data.evaluation, "/data/evaluation")
+    options = resolve_benchmark(_options(BenchmarkOptions, body), model, samples)
+    _check_plan(benchmark(options, model, samples, this_machine()))
+    return ValidatedJob(request=_with_options(body, options), estimate=estimates.of_benchmark(options))
+
+
+def _validate_profile(finder: _Finder, body: ProfileBody) -> ValidatedJob:
+    model = finder.model(body.model, "/model")
+    against = None if body.against is None else finder.model(body.against, "/against")
+    samples = finder.dataset(body.data.evaluation, "/data/evaluation")
+    options = resolve_profile(_options(ProfileOptions, body), model, against, samples)
+    _check_plan(profile(options, model, against, samples, this_machine(), None))
+    return ValidatedJob(request=_with_options(body, options), estimate=estimates.of_profile(options, against))
+
+
+def _with_options(body: B, options: RunOptions) -> B:
     return body.model_copy(update={name: getattr(options, name) for name in type(options).model_fields})
 
 
-def _options(kind: type[Options], body: OptimizeBody | CompareBody) -> Options:
+def _options(kind: type[Options], body: AnyJobBody) -> Options:
     """The part of a body that the library knows; ids, roles and target belong to the service."""
     known = {name: getattr(body, name) for name in kind.model_fields}
     return kind.model_construct(**known)
@@ -175,25 +195,3 @@ def _check_queue(session: Session, caller: Caller, settings: Settings) -> None:
             hint="Wait until some have ended, or cancel what is not needed.",
             headers={"Retry-After": "30"},
         )
-
-
-def _optimize_estimate(
-    body: OptimizeBody, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
-) -> CostEstimate:
-    splits = split_samples(evaluation, calibration, body.seed)
-    tried = 1
-    if body.goal:
-        tried = len(propose(model.inspection, body.goal, calibrated=splits.calibration is not None))
-    counts = splits.counts
-    screening_s = _timing_s(SCREENING, subjects=tried + 1) if body.goal else 0.0
-    return CostEstimate(
-        candidates=tried,
-        evaluated_samples=(tried + 1) * counts.selection + 2 * counts.confirmation,
-        fresh_loads=CONFIRMING.most + (SCREENING.most if body.goal else 0),
-        timing_s=screening_s + _timing_s(CONFIRMING, subjects=2),
-        deadline_s=body.deadline_s,
-    )
-
-
-def _timing_s(effort: Effort, *, subjects: int) -> float:
-    return round(effort.most * effort.rounds * effort.block_ms * subjects / 1000, 1)

@@ -44,7 +44,9 @@ def test_every_operation_is_described_and_declares_its_problems() -> None:
 
 def test_every_property_of_a_body_is_described() -> None:
     schemas = CONTRACT["components"]["schemas"]
-    for name in ("OptimizeBody", "CompareBody", "Goal", "MaxDrop", "Workload", "Thresholds", "InputPreprocessing"):
+    bodies = ("OptimizeBody", "CompareBody", "BenchmarkBody", "ProfileBody", "Goal", "MaxDrop", "Workload")
+    parts = ("Thresholds", "InputPreprocessing", "Offline", "MultiStream", "Server", "Batching", "ServingGoal")
+    for name in (*bodies, *parts, "OnnxRuntimeSettings", "OpenVinoSettings"):
         for key, schema in schemas[name]["properties"].items():
             assert "description" in schema or "const" in schema or "$ref" in schema, f"{name}.{key}"
 

@@ -72,7 +72,7 @@ def assert_problem(answer: httpx.Response) -> Problem:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_route_answers_a_wrong_call_with_a_problem(http: httpx.Client, method: str, path: str) -> None:
-    place = path.replace("{id}", "mdl_nothing").replace("{code}", "nothing")
+    place = path.replace("{id}", "mdl_nothing").replace("{code}", "nothing").replace("{name}", "nothing")
     assert assert_problem(http.request(method, f"{place}?surprise=1")).code == "invalid_parameters"
     if "{" in path:
         assert assert_problem(http.request(method, place, json={"name": "a"})).status in (404, 428)

@@ -1,0 +1,92 @@
+"""What a job will cost, as far as that follows from its request: upper bounds, and no promise."""
+
+from __future__ import annotations
+
+from app.api.schemas import CostEstimate
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
+from enxuto.scenario import Offline, Server
+from enxuto.search.candidates import propose
+from enxuto.search.knee import BUDGET_S, LARGEST
+from enxuto.search.points import DURATION_S, MOST_LOADS
+from enxuto.search.rate import MOST_RUNS
+from enxuto.search.splits import split_samples
+from enxuto.search.timing import CONFIRMING, SCREENING, Effort
+from enxuto.search.ways import asked_ways
+from enxuto.signature import DatasetInput, ModelInput
+from enxuto.steps import ProfileModel
+
+_PEAKS_S = 10.0
+"""What measuring the peaks of a machine takes, where nobody has yet; about."""
+
+
+def of_optimize(
+    options: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
+) -> CostEstimate:
+    splits = split_samples(evaluation, calibration, options.seed)
+    tried = 1
+    if options.goal:
+        tried = len(propose(model.inspection, options.goal, calibrated=splits.calibration is not None))
+    counts = splits.counts
+    screening_s = _timing_s(SCREENING, subjects=tried + 1) if options.goal else 0.0
+    return CostEstimate(
+        candidates=tried,
+        evaluated_samples=(tried + 1) * counts.selection + 2 * counts.confirmation,
+        fresh_loads=CONFIRMING.most + (SCREENING.most if options.goal else 0),
+        timing_s=screening_s + _timing_s(CONFIRMING, subjects=2),
+        deadline_s=options.deadline_s,
+    )
+
+
+def of_compare(options: CompareOptions, evaluation: DatasetInput | None) -> CostEstimate:
+    return CostEstimate(
+        candidates=1,
+        evaluated_samples=2 * evaluation.inspection.count if evaluation else 0,
+        fresh_loads=CONFIRMING.most,
+        timing_s=_timing_s(CONFIRMING, subjects=2),
+        deadline_s=options.deadline_s,
+    )
+
+
+def of_benchmark(options: BenchmarkOptions) -> CostEstimate:
+    """``options`` are resolved."""
+    scenario = options.scenario
+    points = loads = 0
+    if isinstance(scenario, Offline):
+        ways = len(asked_ways(options, scenario))
+        points = ways * (len(scenario.batch_sizes) if scenario.batch_sizes else _points_of_a_search())
+        loads = points * MOST_LOADS
+        timing_s = loads * DURATION_S if scenario.batch_sizes else ways * BUDGET_S
+        timing_s += options.serving.check_s if options.serving else 0.0
+    else:
+        searched = isinstance(scenario, Server) and scenario.rate_per_s is None
+        loads = len(options.settings or [None]) * (MOST_RUNS if searched else 1)
+        timing_s = loads * scenario.duration_s
+    return CostEstimate(
+        candidates=0,
+        points=points,
+        evaluated_samples=0,
+        fresh_loads=loads,
+        timing_s=round(timing_s, 1),
+        deadline_s=options.deadline_s,
+    )
+
+
+def of_profile(options: ProfileOptions, against: ModelInput | None) -> CostEstimate:
+    models = 1 if against is None else 2
+    recorded_s: float = ProfileModel.model_fields["duration_s"].default
+    return CostEstimate(
+        candidates=0,
+        evaluated_samples=0,
+        fresh_loads=models,
+        timing_s=round(models * 2 * recorded_s + _PEAKS_S, 1),
+        deadline_s=options.deadline_s,
+    )
+
+
+def _points_of_a_search() -> int:
+    """Doublings up to the largest batch that is tried, and the few bisections that take the knee down to an eighth."""
+    return LARGEST.bit_length() + 3
+
+
+def _timing_s(effort: Effort, *, subjects: int) -> float:
+    return round(effort.most * effort.rounds * effort.block_ms * subjects / 1000, 1)
