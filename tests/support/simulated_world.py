@@ -29,9 +29,13 @@ from enxuto.steps import (
     LatencySummary,
     MeasureLatency,
     MeasureMemory,
+    MeasurePeaks,
     MemoryUse,
+    ModelProfile,
     Outcome,
+    Peaks,
     Percentiles,
+    ProfileModel,
     Step,
     SummarizeLatency,
     Timing,
@@ -107,6 +111,10 @@ class World:
     """Loads during which somebody else used the core from beginning to end, and what is not the original suffered."""
     disturbed_share: float | None = 0.0
     """Share of each load's rounds that were set aside."""
+    profiles: dict[Digest, ModelProfile] = field(default_factory=dict)
+    """What the runtime records of each model."""
+    peaks: Peaks | None = None
+    """Of the machine, for one thread; None where they cannot be measured."""
     done: list[Step] = field(default_factory=list)
     on_step: Callable[[Step], None] = lambda step: None
 
@@ -116,7 +124,7 @@ class World:
         result = self._find(step)
         if isinstance(result, Finding):
             return Failed(finding=result, elapsed_s=self.step_s)
-        names = [value for key, value in result if key in ("file", "scores_file", "calls_file")]
+        names = [value for key, value in result if key in ("file", "scores_file", "calls_file", "profile_file")]
         names += getattr(result, "outputs_files", {}).values()
         files = {name: self._file(step, name) for name in names}
         return Done[Value](result=result, files=files, elapsed_s=self.step_s)
@@ -161,6 +169,13 @@ class World:
                 peak = facts.memory_bytes
                 use = MemoryUse(peak_bytes=peak, runtime_bytes=50_000_000, loaded_bytes=peak, steady_bytes=peak)
                 return self._unless_failing(facts, step, use)
+            case ProfileModel():
+                profile = self.profiles[step.subject.model]
+                return self._unless_failing(self._facts(step.subject.model), step, profile)
+            case MeasurePeaks() if self.peaks is None:
+                return Finding(code="out_of_memory", detail="measure_peaks failed.")
+            case MeasurePeaks():
+                return self.peaks.model_copy(update={"threads": step.threads})
             case _:
                 raise AssertionError(f"this world does not know {step.kind}")
 
