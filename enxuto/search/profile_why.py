@@ -51,7 +51,8 @@ def _where(name: str, model: ProfiledModel) -> str:
     if _share(moving) >= _TOLD:
         types = [kind for kind, _ in _by_family(moving)]
         listed = ", ".join(types[:_MOST_TOLD]) + (", …" if len(types) > _MOST_TOLD else "")
-        parts.append(f"{_percent(_share(moving))} in {_count(moving)} that compute nothing ({listed})")
+        verb = "computes" if len(moving) == 1 else "compute"
+        parts.append(f"{_percent(_share(moving))} in {_count(moving)} that {verb} nothing ({listed})")
     spent = "; ".join(parts) or "spread over many small nodes"
     return f"{name}, {milliseconds(model.call_ms)} a call: {spent}."
 
