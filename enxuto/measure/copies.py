@@ -11,15 +11,20 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from enxuto.measure.blocks import LEAST_CALLS, warm_up
 from enxuto.measure.probe import CoreProbe
+from enxuto.measure.run_queue import RunQueue
 
 _SLICE_NS = 25_000_000
 _BLOCK_MS = 10.0
 _WARM_UP_S = 2.0
+_MOST_WAITED = 0.02
+"""Share of a slice's time without a core, beyond which it was disturbed."""
+_LONGEST = 3
+"""Times the duration that was asked for: how long disturbed copies are run."""
 _LOOK_EVERY_S = 0.002
 _GATE_NS = 2_500_000
 """Threads leave the gate one after the other; that little is no reason to leave out their first slices."""
@@ -35,6 +40,12 @@ class Slice:
     """Of each call."""
     probe_ns: float
     """What the probe took just before, on the same core."""
+    waited_ns: int
+    """How long the copy stood ready without a core, because somebody else had it."""
+
+    @property
+    def has_its_core(self) -> bool:
+        return self.waited_ns <= _MOST_WAITED * (self.ended_ns - self.begun_ns)
 
 
 @dataclass
@@ -42,8 +53,12 @@ class Copy:
     """One copy of the model, warmed up and then called over and over by its thread."""
 
     call: Callable[[], object]
+    alone: bool
+    """Whether it is the only one, so that all threads of this process are its own."""
     slices: list[Slice] = field(default_factory=list)
     calls: int = 0
+    undisturbed_ns: int = 0
+    """Of the slices in which the copy had its core."""
 
     def run(self, gate: threading.Barrier, stop: threading.Event) -> None:
         """Warm up while the others do, wait for them at the gate, and run until told to stop."""
@@ -51,16 +66,18 @@ class Copy:
             warm_up(self.call, _BLOCK_MS, _WARM_UP_S)
             probe = CoreProbe()
             probe()
-            gate.wait()
-            while not stop.is_set():
-                self._add_slice(probe())
+            with closing(RunQueue(of_all_threads=self.alone)) as queue:
+                gate.wait()
+                while not stop.is_set():
+                    self._add_slice(probe(), queue)
         except BaseException:
             gate.abort()
             stop.set()
             raise
 
-    def _add_slice(self, probe_ns: float) -> None:
+    def _add_slice(self, probe_ns: float, queue: RunQueue) -> None:
         clock, call, wall = time.perf_counter_ns, self.call, array("q")
+        waited_ns = queue.waited_ns()
         begun = now = clock()
         until = begun + _SLICE_NS
         while now < until:
@@ -68,7 +85,9 @@ class Copy:
             call()
             now = clock()
             wall.append(now - before)
-        self.slices.append(Slice(begun, now, wall, probe_ns))
+        done = Slice(begun, now, wall, probe_ns, queue.waited_ns() - waited_ns)
+        self.slices.append(done)
+        self.undisturbed_ns += now - begun if done.has_its_core else 0
         self.calls += len(wall)
 
 
@@ -84,7 +103,7 @@ class Together:
 
 
 def run_together(copies: Sequence[Copy], duration_s: float) -> Together:
-    """Run all copies for this long, or longer until each was called a few times.
+    """Run all copies for this long; longer until each was called a few times, and where they were disturbed.
 
     Raises what a call of any of them raises.
     """
@@ -96,13 +115,20 @@ def run_together(copies: Sequence[Copy], duration_s: float) -> Together:
                 gate.wait()
             begun, cpu = time.perf_counter_ns(), time.process_time_ns()
             stop.wait(duration_s)
-            while not stop.is_set() and min(copy.calls for copy in copies) < LEAST_CALLS:
+            while not (stop.is_set() or _enough(copies, duration_s, time.perf_counter_ns() - begun)):
                 stop.wait(_LOOK_EVERY_S)
             ended, cpu = time.perf_counter_ns(), time.process_time_ns() - cpu
         finally:
             stop.set()
     _raise_first([failure for each in running if (failure := each.exception()) is not None])
     return Together(_between(copies, ended), ended - begun, cpu)
+
+
+def _enough(copies: Sequence[Copy], duration_s: float, spent_ns: int) -> bool:
+    if min(copy.calls for copy in copies) < LEAST_CALLS:
+        return False
+    undisturbed_ns = min(copy.undisturbed_ns for copy in copies)
+    return undisturbed_ns >= duration_s * 1e9 / 2 or spent_ns >= _LONGEST * duration_s * 1e9
 
 
 def _raise_first(failures: Sequence[BaseException]) -> None:

@@ -21,8 +21,8 @@ from enxuto.signature import fixed_batch
 from enxuto.steps import CALLS_FOR_P95, MeasureThroughput, Throughput
 
 _CALLS_FILE = "calls.npz"
-_FEWEST_QUIET = 0.5
-"""Share of a copy's slices: where fewer were quiet, all count, and the load is known as a disturbed one."""
+_FEWEST_QUIET = 5
+"""Slices of a copy: where fewer were quiet, all count, and the load is known as a disturbed one."""
 
 
 def measure_throughput(step: MeasureThroughput, files: Mapping[Digest, Path], out: Path) -> Throughput:
@@ -34,14 +34,14 @@ def measure_throughput(step: MeasureThroughput, files: Mapping[Digest, Path], ou
     """
     runtime_bytes = resident_bytes("VmRSS")
     models = [_load(step, files) for _ in range(step.instances)]
-    copies = [Copy(_call(step, model, files)) for model in models]
+    copies = [Copy(_call(step, model, files), alone=len(models) == 1) for model in models]
     gc.collect()
     gc.disable()  # for good: this process ends with its step
     watch = NoiseWatch.begin()
     ran = run_together(copies, step.duration_s)
     noise = watch.end()
     floor_ns = floor_of([each.probe_ns for each in chain.from_iterable(ran.slices)])
-    quiet = [[not is_slow(each.probe_ns, floor_ns) for each in slices] for slices in ran.slices]
+    quiet = [[_is_quiet(each, floor_ns) for each in slices] for slices in ran.slices]
     counted = [_counted(slices, flags) for slices, flags in zip(ran.slices, quiet, strict=True)]
     walls = [_all_calls(slices) for slices in counted]
     np.savez(out / _CALLS_FILE, allow_pickle=False, **{str(position): wall for position, wall in enumerate(walls)})
@@ -71,9 +71,14 @@ def _call(step: MeasureThroughput, model: LoadedModel, files: Mapping[Digest, Pa
     return partial(model.run, feeds_for(model.inputs, step.workload, samples, step.seed))
 
 
+def _is_quiet(each: Slice, floor_ns: float) -> bool:
+    """Whether the core was the copy's own, as far as the probe and the kernel tell."""
+    return each.has_its_core and not is_slow(each.probe_ns, floor_ns)
+
+
 def _counted(slices: Sequence[Slice], quiet: Sequence[bool]) -> list[Slice]:
-    """Those before which the core was a copy's own."""
-    return list(compress(slices, quiet)) if sum(quiet) >= len(quiet) * _FEWEST_QUIET else list(slices)
+    """The quiet ones; all of them, where too few were to stand for the load."""
+    return list(compress(slices, quiet)) if sum(quiet) >= _FEWEST_QUIET else list(slices)
 
 
 def _all_calls(slices: Sequence[Slice]) -> np.ndarray:
