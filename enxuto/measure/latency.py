@@ -72,7 +72,7 @@ def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Pat
     return LatencyLoad(
         timings=[_timing(position, rounds, counted, wall) for position, wall in enumerate(walls)],
         counted=counted,
-        probe_us=floor_of([probe for each in rounds for probe in each.probes_ns]) / 1000,
+        probe_us=min(_floors(rounds)) / 1000,
         noise=noise.model_copy(update={"disturbed_share": 1 - sum(quiet) / len(quiet)}),
         calls_file=_CALLS_FILE,
     )
@@ -115,13 +115,13 @@ def _load_all(step: MeasureLatency, files: Mapping[Digest, Path], draw: random.R
 
 @dataclass(frozen=True)
 class _Round:
-    """A block of each subject, side by side in time, and the probes around them."""
+    """A block of each subject, side by side in time, and a probe after each."""
 
     blocks: Sequence[Block]
     probes_ns: Sequence[float]
-
-    def is_quiet(self, floor_ns: float) -> bool:
-        return not any(is_slow(probe, floor_ns) for probe in self.probes_ns)
+    """In the order of the subjects."""
+    last: int
+    """Whose block came last: its probe tells of the beginning of the next round too."""
 
 
 def _time_rounds(step: MeasureLatency, time_round: Callable[[], _Round]) -> list[_Round]:
@@ -137,9 +137,17 @@ def _time_rounds(step: MeasureLatency, time_round: Callable[[], _Round]) -> list
     return rounds
 
 
+def _floors(rounds: Sequence[_Round]) -> list[float]:
+    """Of the probes after each subject: some leave the core slower behind them than others, and none may pay for it."""
+    return [floor_of(probes) for probes in zip(*(each.probes_ns for each in rounds), strict=True)]
+
+
 def _quiet(rounds: Sequence[_Round]) -> list[bool]:
-    floor_ns = floor_of([probe for each in rounds for probe in each.probes_ns])
-    return [each.is_quiet(floor_ns) for each in rounds]
+    """Of each round, whether neither its own probes nor the one right before it were slow."""
+    floors = _floors(rounds)
+    slow = [[is_slow(*pair) for pair in zip(each.probes_ns, floors, strict=True)] for each in rounds]
+    before = [False, *(probes[each.last] for each, probes in zip(rounds, slow, strict=True))]
+    return [not any(probes) and not earlier for probes, earlier in zip(slow, before, strict=False)]
 
 
 def _counted(quiet: Sequence[bool], wanted: int) -> list[bool]:
@@ -152,11 +160,12 @@ def _time_round(
     calls: Sequence[Callable[[], object]], sizes: Sequence[int], probe: Callable[[], float], draw: random.Random
 ) -> _Round:
     order = draw.sample(range(len(calls)), k=len(calls))
-    probes, blocks = [probe()], {}
+    blocks, probes = {}, {}
     for position in order:
         blocks[position] = time_block(calls[position], sizes[position])
-        probes.append(probe())
-    return _Round([blocks[position] for position in range(len(calls))], probes)
+        probes[position] = probe()
+    positions = range(len(calls))
+    return _Round([blocks[each] for each in positions], [probes[each] for each in positions], order[-1])
 
 
 def _timing(position: int, rounds: Sequence[_Round], counted: Sequence[bool], wall_ns: np.ndarray) -> Timing:

@@ -6,6 +6,10 @@ two models depends on when it was taken. A product of two small matrices keeps t
 always takes the same time on a core of one's own: it is timed between the blocks, and rounds in which it was slow do
 not count. What counts is chosen by the probe and never by the models' own times, so that it favors none.
 Record 21 in docs/decisions shows what it finds.
+
+It runs on one core, that of the thread that calls a model. Who disturbs the other threads of a call shows in the spread
+of rounds and loads, and in the host's pressure, but sets nothing aside: probes on several cores at once would have to
+wake threads and wait for each other, which takes longer than they do.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def block(ms: float, cpu_ms: float | None = None) -> Block:
 
 
 def a_round(baseline_ms: float, other_ms: float, probe_ns: float = 100.0) -> latency._Round:
-    return latency._Round([block(baseline_ms), block(other_ms)], [100.0, 100.0, probe_ns])
+    return latency._Round([block(baseline_ms), block(other_ms)], [100.0, probe_ns], last=0)
 
 
 def test_a_round_in_which_the_probe_was_slow_does_not_count() -> None:
@@ -139,6 +139,22 @@ def test_a_round_in_which_the_probe_was_slow_does_not_count() -> None:
     assert len(timing.block_medians_ms) == 9, "the series shows all of them"
 
 
+def test_a_slow_probe_spoils_the_round_that_it_ends_and_the_one_that_it_begins() -> None:
+    def a_round(*probes: float, last: int) -> latency._Round:
+        return latency._Round([block(1.0), block(1.0)], probes, last)
+
+    rounds = [a_round(100.0, 100.0, last=0), a_round(100.0, 130.0, last=1), a_round(100.0, 100.0, last=0)]
+    assert latency._quiet([*rounds, rounds[0]]) == [True, False, False, True]
+    rounds[1] = a_round(100.0, 130.0, last=0)
+    assert latency._quiet([*rounds, rounds[0]]) == [True, False, True, True]
+
+
+def test_a_model_that_leaves_the_core_slower_behind_spoils_no_round() -> None:
+    """Some instructions lower the clock, and threads may wait a while before they sleep."""
+    rounds = [latency._Round([block(1.0), block(1.0)], [100.0, 150.0], last=at % 2) for at in range(10)]
+    assert latency._quiet(rounds) == [True] * 10
+
+
 def test_where_few_rounds_were_quiet_all_count() -> None:
     quiet = [True] * 3 + [False] * 7
     assert latency._counted(quiet, 6) == quiet
@@ -149,7 +165,8 @@ def test_where_few_rounds_were_quiet_all_count() -> None:
 def test_processor_time_is_that_of_all_counted_rounds_together() -> None:
     """A clock that ticks as seldom as a block ends shows nothing in most blocks, and all of it in some."""
     rounds = [
-        latency._Round([block(2.0, cpu_ms=ticks), block(1.0, cpu_ms=1.0)], [100.0]) for ticks in (0.0, 0.0, 6.0, 0.0)
+        latency._Round([block(2.0, cpu_ms=ticks), block(1.0, cpu_ms=1.0)], [100.0, 100.0], last=0)
+        for ticks in (0.0, 0.0, 6.0, 0.0)
     ]
     timing = latency._timing(1, rounds, [True] * 4, np.array([1_000_000]))
     assert timing.cpu_ratio == pytest.approx(1.5)
@@ -165,7 +182,7 @@ def rounds_of(step_changes: dict[str, object], probes: list[float], seconds: flo
 
     def time_round() -> latency._Round:
         time.sleep(seconds)
-        return latency._Round([block(1.0)], [100.0, next(waiting)])
+        return latency._Round([block(1.0)], [next(waiting)], last=0)
 
     return len(latency._time_rounds(step, time_round))
 
@@ -173,8 +190,8 @@ def rounds_of(step_changes: dict[str, object], probes: list[float], seconds: flo
 def test_disturbed_rounds_are_made_up_for_but_not_without_end() -> None:
     wanted = {"rounds": 6, "most_rounds": 12}
     assert rounds_of(wanted, [100.0] * 12) == 6
-    assert rounds_of(wanted, [100.0, 150.0, 150.0] + [100.0] * 9) == 8
-    assert rounds_of(wanted, [100.0] + [150.0] * 11) == 12
+    assert rounds_of(wanted, [100.0, 150.0, 150.0] + [100.0] * 9) == 9, "the round after a slow probe began with it"
+    assert rounds_of(wanted, [100.0] * 2 + [150.0] * 10) == 12
 
 
 def test_slow_models_get_fewer_rounds_but_never_fewer_than_five() -> None:
