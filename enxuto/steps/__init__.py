@@ -25,8 +25,11 @@ from enxuto.steps.throughput import (
     Arrivals,
     BatchCount,
     BatchCurve,
+    Handling,
+    HandlingCurve,
     LatencyProfile,
     LoadRun,
+    MeasureHandling,
     MeasureThroughput,
     OneByOne,
     PlanServing,
@@ -69,6 +72,8 @@ __all__ = [
     "EvaluationFiles",
     "Failed",
     "Fidelity",
+    "Handling",
+    "HandlingCurve",
     "Histogram",
     "HostNoise",
     "InspectDataset",
@@ -77,6 +82,7 @@ __all__ = [
     "LatencyProfile",
     "LatencySummary",
     "LoadRun",
+    "MeasureHandling",
     "MeasureLatency",
     "MeasureMemory",
     "MeasurePeaks",
@@ -117,6 +123,7 @@ Step = Annotated[
     | SummarizeLatency
     | MeasureMemory
     | MeasureThroughput
+    | MeasureHandling
     | RunLoad
     | PlanServing
     | MeasurePeaks
@@ -133,6 +140,7 @@ Result = (
     | LatencySummary
     | MemoryUse
     | Throughput
+    | Handling
     | LoadRun
     | ServingChoice
     | Peaks
@@ -149,6 +157,7 @@ RESULTS: dict[str, type[Value]] = {
     "summarize_latency": LatencySummary,
     "measure_memory": MemoryUse,
     "measure_throughput": Throughput,
+    "measure_handling": Handling,
     "run_load": LoadRun,
     "plan_serving": ServingChoice,
     "measure_peaks": Peaks,
@@ -158,7 +167,15 @@ RESULTS: dict[str, type[Value]] = {
 """What each kind of step finds."""
 
 MEASURES = frozenset(
-    {"measure_latency", "measure_memory", "measure_throughput", "run_load", "measure_peaks", "profile_model"}
+    {
+        "measure_latency",
+        "measure_memory",
+        "measure_throughput",
+        "measure_handling",
+        "run_load",
+        "measure_peaks",
+        "profile_model",
+    }
 )
 """Kinds whose result holds for one machine only, and that want the machine for themselves."""
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from enxuto.preprocessing import Preprocessing
 from enxuto.scenario import Batching, ServingGoal
 from enxuto.schema import Digest, Value
-from enxuto.settings import RunSettings
+from enxuto.settings import OnnxRuntimeSettings, RunSettings
 from enxuto.steps.common import HostNoise, Samples, Subject
 from enxuto.workload import Workload
 
@@ -74,7 +74,10 @@ Arrivals = Annotated[OneByOne | Poisson, Field(discriminator="kind")]
 
 
 class RunLoad(Value):
-    """Send queries to a model behind a dynamic batcher and time each from its arrival to its answer."""
+    """Send queries to a model behind a dynamic batcher and time each from its arrival to its answer.
+
+    Where they come one by one there is nothing to gather: a query is one call of one copy with all of its samples.
+    """
 
     kind: Literal["run_load"] = "run_load"
     subject: Subject
@@ -82,6 +85,7 @@ class RunLoad(Value):
     """Its batch size is not used: ``batching`` says how queries are gathered."""
     arrivals: Arrivals
     batching: Batching
+    """Not used where queries come one by one."""
     duration_s: float = Field(gt=0)
     percentile: float = Field(99.0, ge=50, le=99.9)
     """Which percentile of the latency is asked about."""
@@ -113,6 +117,9 @@ class BatchCount(Value):
 
 class LoadRun(Value):
     latency: LatencyProfile
+    """Of all queries; one that was not answered counts with the time of the whole run."""
+    unanswered: int = 0
+    """Queries that were given up: still waiting well after the last one was due, or never sent."""
     duration_s: float
     """From the first arrival to the last answer."""
     queries_per_s: float
@@ -149,12 +156,57 @@ class BatchCurve(Value):
     peak_bytes: int
 
 
+class MeasureHandling(Value):
+    """Measure what a batcher adds to a model's calls: threads wake each other, arrays are joined and split, and a call
+    after a pause finds its caches cold."""
+
+    kind: Literal["measure_handling"] = "measure_handling"
+    subject: Subject
+    workload: Workload
+    """Its batch size is not used."""
+    instances: int = Field(ge=1, le=256)
+    """Copies that run at the same time; they are measured one alone, and all together."""
+    batch_sizes: list[int] = Field(min_length=1, max_length=8)
+    duration_s: float = Field(3.0, gt=0)
+    """About, loading not counted."""
+    samples: Samples | None
+    preprocessing: Preprocessing
+    load: int
+    seed: int
+
+
+class Handling(Value):
+    threads: int
+    instances: int
+    batch_sizes: list[int]
+    wake_us: float
+    """From sending a query until the model is called with it, where an instance stands idle; median."""
+    answer_us: float
+    """From the model's return until a lone query is answered; median."""
+    cold_ratio: float
+    """Time of a call of one sample after the longest pause over that in a tight loop; medians."""
+    noise: HostNoise
+    handling_file: str
+    """``.npz``: tables of nanoseconds (int64), one row an event; see ``enxuto.measure.handling``."""
+
+
+class HandlingCurve(Value):
+    """What a batcher adds, as measured for one way to run the copies."""
+
+    threads: int
+    instances: int
+    file: Digest
+    """``handling.npz``."""
+
+
 class PlanServing(Value):
     """Find, by a queueing simulation on measured batch times, how to serve a model."""
 
     kind: Literal["plan_serving"] = "plan_serving"
     settings: RunSettings
     curves: list[BatchCurve] = Field(min_length=1)
+    handling: list[HandlingCurve] = Field(min_length=1)
+    """Of every way to run the copies that a plan may take; ways without one are not considered."""
     goal: ServingGoal
     seed: int
 
@@ -172,6 +224,7 @@ class SimulatedLoad(Value):
 class ServingOption(Value):
     """One way to serve that was simulated."""
 
+    settings: RunSettings = Field(default_factory=OnnxRuntimeSettings)
     threads: int
     batching: Batching
     highest_rate_per_s: float
