@@ -9,6 +9,8 @@ from pydantic import Field
 from enxuto.techniques import AnyTechnique
 
 Recipe = Annotated[list[AnyTechnique], Field(min_length=1, max_length=16)]
+TriedRecipe = Annotated[list[AnyTechnique], Field(max_length=16)]
+"""What a candidate came about by: none at all, where only the settings are others."""
 
 
 def recipe_name(recipe: list[AnyTechnique]) -> str:

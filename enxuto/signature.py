@@ -51,6 +51,9 @@ class ModelInspection(Value):
     """The fixed batch axis, where there is one; also where it is symbolic and the model was seen to run at one size."""
     advice: list[Finding]
     """What is worth knowing and does no harm."""
+    branches: bool = False
+    """Whether some of its products and convolutions do not wait for each other, so that they can run at the same
+    time."""
 
 
 class ArraySpec(Value):

@@ -13,7 +13,7 @@ from enxuto.model_file.functions import refuse_runaway_functions
 from enxuto.model_file.loading import load_for_inspection
 from enxuto.model_file.proto import read_proto
 from enxuto.model_file.screening import refuse_foreign_file
-from enxuto.model_file.structure import control_flow, operators, opsets, quantized, tensor_specs
+from enxuto.model_file.structure import branches, control_flow, operators, opsets, quantized, tensor_specs
 from enxuto.model_file.trial import try_out
 from enxuto.model_file.weights import Weights, read_weights
 from enxuto.runtimes.onnxruntime import OnnxRuntimeModel
@@ -63,6 +63,7 @@ def _describe(proto: ModelProto, weights: Weights, size_bytes: int) -> ModelInsp
         control_flow=control_flow(histogram),
         batch_size=fixed_batch(inputs),
         advice=[],
+        branches=branches(proto),
     )
     return described.model_copy(update={"advice": [*advice_on_model(described), *weights.advice]})
 

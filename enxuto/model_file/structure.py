@@ -28,6 +28,7 @@ _QUANTIZED = frozenset(
         "QAttention", "QEmbedLayerNormalization", "QMoE", "MatMulBnb4", "MatMulFpQ4",
     }
 )  # fmt: skip
+_PRODUCTS = frozenset({"Conv", "MatMul", "Gemm", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
@@ -77,6 +78,26 @@ def operators(proto: ModelProto) -> dict[str, int]:
 def quantized(histogram: dict[str, int]) -> bool:
     types = {name.rpartition("::")[2] for name in histogram}
     return bool(types & _QUANTIZED) or any(name.startswith("QLinear") for name in types)
+
+
+def branches(proto: ModelProto) -> bool:
+    """Whether two of the main graph's products or convolutions could run at the same time: in a chain, each has all
+    that stand before it among those that it waits for.
+    """
+    behind: dict[str, int] = {}
+    """By the name of a value, what it waits for: one bit for each product."""
+    products = 0
+    for node in proto.graph.node:
+        waits = 0
+        for name in node.input:
+            waits |= behind.get(name, 0)
+        if node.op_type in _PRODUCTS:
+            if waits.bit_count() < products:
+                return True
+            waits |= 1 << products
+            products += 1
+        behind.update(dict.fromkeys(node.output, waits))
+    return False
 
 
 def control_flow(histogram: dict[str, int]) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from enxuto.goal import Goal
-from enxuto.recipe import Recipe
+from enxuto.recipe import TriedRecipe
 from enxuto.report.common import JudgedReport, Measurements, ModelRef, Verdict
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Value
@@ -20,7 +20,8 @@ class Candidate(Value):
     """A model that the search tried."""
 
     name: str
-    recipe: Recipe
+    recipe: TriedRecipe
+    """Empty where the original itself was tried under other settings."""
     model: ModelRef | None
     settings: RunSettings = Field(default_factory=OnnxRuntimeSettings)
     """Runtime that it is run by, and how that is set up."""

@@ -10,6 +10,8 @@ from enxuto.steps import Drop
 from enxuto.words import limit_percent, percent
 
 ORIGINAL = "original"
+AT = "@"
+"""Between a candidate's name and the settings that it is run under, where they are not the usual ones."""
 
 
 def broken_constraints(goal: Goal, size_bytes: int, seen: Measurements, *, surely: bool = False) -> list[str]:
@@ -71,7 +73,8 @@ def cost(goal: Goal, size_bytes: int, seen: Measurements) -> float:
 def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float) -> Candidate | None:
     """The candidate to confirm: the best objective among those whose drop can be proven on the samples that are left.
 
-    Within the margin of practical equality the one most like the original is preferred, then the faster.
+    Within the margin of practical equality the one most like the original is preferred, then the faster. Other settings
+    than the usual ones must pay by more than that.
     """
     known = [candidate for candidate in candidates if candidate.model and _cost(goal, candidate) < float("inf")]
     pool = [candidate for candidate in known if _provable(goal, candidate, confirming)] or known
@@ -79,11 +82,18 @@ def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float
         return None
     lowest = min(_cost(goal, candidate) for candidate in pool)
     equal = [candidate for candidate in pool if _cost(goal, candidate) <= lowest * (1 + margin)]
-    return max(equal, key=_likeness)
+    chosen = max(equal, key=_likeness)
+    return next((other for other in equal if _is_base(other, chosen)), chosen)
 
 
 def _cost(goal: Goal, candidate: Candidate) -> float:
     return cost(goal, candidate.model.size_bytes if candidate.model else 0, candidate.selection)
+
+
+def _is_base(one: Candidate, other: Candidate) -> bool:
+    """Whether the other candidate is this one under other settings."""
+    same_file = one.model and other.model and one.model.sha256 == other.model.sha256
+    return bool(same_file) and other.name.startswith(f"{one.name} {AT} ")
 
 
 def _provable(goal: Goal, candidate: Candidate, confirming: int) -> bool:
@@ -99,18 +109,28 @@ def _likeness(candidate: Candidate) -> tuple[float, float]:
     return sqnr, faster.value if faster else 0.0
 
 
-def pareto_front(original: Baseline, candidates: list[Candidate], metric: Metric | None) -> list[str]:
-    """Names of those that no other beats in speed, size and metric at once."""
+def pareto_front(original: Baseline, candidates: list[Candidate], metric: Metric | None, margin: float) -> list[str]:
+    """Names of those that no other beats in speed, size and metric at once; other settings must pay by the margin."""
     sign = 1.0 if metric is None or metric.higher_is_better else -1.0
     points = {ORIGINAL: _point(original.model.size_bytes, original.selection, sign, default_speedup=1.0)}
     for candidate in candidates:
         if candidate.model and candidate.outcome in ("feasible", "infeasible") and candidate.selection.speedup:
+            if _gains_too_little(candidate, candidates, margin):
+                continue
             points[candidate.name] = _point(candidate.model.size_bytes, candidate.selection, sign)
     return [
         name
         for name, point in points.items()
         if not any(_dominates(other, point) for rival, other in points.items() if rival != name)
     ]
+
+
+def _gains_too_little(variant: Candidate, candidates: list[Candidate], margin: float) -> bool:
+    """Whether these settings bring no more than the margin, so that luck alone would put the variant on the front."""
+    if AT not in variant.name.split() or variant.selection.speedup is None:
+        return False
+    base = next((other.selection.speedup for other in candidates if _is_base(other, variant)), None)
+    return variant.selection.speedup.value <= (base.value if base else 1.0) * (1 + margin)
 
 
 Point = tuple[float, float, float]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
-from enxuto.report import Candidate
-from enxuto.schema import Digest
+from enxuto.report import Candidate, Measurements
 from enxuto.search.plan import Reply, Task, found
-from enxuto.search.timing import SCREENING, Effort, SideBySide, time_side_by_side, with_times
-from enxuto.search.trial import Trials, failed
+from enxuto.search.timing import Effort, SideBySide, time_side_by_side, with_times
+from enxuto.search.trial import Trials, failed, subject_of
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Samples, Subject
 
 _MOST_SIDE_BY_SIDE = 8
@@ -16,16 +15,21 @@ _MOST_SIDE_BY_SIDE = 8
 _MOST_BYTES_SIDE_BY_SIDE = 1 << 30
 
 
-def time_candidates(trials: Trials, candidates: Sequence[Candidate]) -> Generator[Task, Reply, None]:
-    """Time candidates side by side with the original, in groups; what brings a group down is found one by one."""
+def time_candidates(
+    trials: Trials, candidates: Sequence[Candidate], effort: Effort, begin: float, share: float
+) -> Generator[Task, Reply, None]:
+    """Time candidates side by side with the original, in groups; what brings a group down is found one by one.
+
+    ``begin`` and ``share`` are of the progress of the search.
+    """
     groups = list(_groups(candidates))
-    share = 0.2 / max(len(groups), 1)
+    share /= max(len(groups), 1)
     for position, group in enumerate(groups):
-        fraction = 0.55 + share * position
-        outcome = yield from _time_group(trials, group, fraction, share)
+        fraction = begin + share * position
+        outcome = yield from _time_group(trials, group, effort, fraction, share)
         if isinstance(outcome, Failed) and len(group) > 1:
             for candidate in group:
-                outcome = yield from _time_group(trials, [candidate], fraction + share, 0.0)
+                outcome = yield from _time_group(trials, [candidate], effort, fraction + share, 0.0)
                 _drop_failed(trials, candidate, outcome)
         else:
             _drop_failed(trials, group[0], outcome)
@@ -34,7 +38,7 @@ def time_candidates(trials: Trials, candidates: Sequence[Candidate]) -> Generato
 def _drop_failed(trials: Trials, candidate: Candidate, outcome: SideBySide | Failed) -> None:
     """Make a row with its reason of a candidate that was timed alone and failed."""
     if isinstance(outcome, Failed):
-        trials.replace(failed(trials, candidate.name, candidate.recipe, outcome.finding))
+        trials.replace(failed(trials, candidate, outcome.finding))
 
 
 def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
@@ -52,11 +56,10 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 def _time_group(
-    trials: Trials, group: Sequence[Candidate], fraction: float, share: float
+    trials: Trials, group: Sequence[Candidate], effort: Effort, fraction: float, share: float
 ) -> Generator[Task, Reply, SideBySide | Failed]:
-    subjects = [Subject(model=trials.model.file)]
-    subjects += [Subject(model=candidate.model.sha256) for candidate in group if candidate.model]
-    outcome = yield from time_models(trials, subjects, trials.splits.selection, SCREENING, "measure", fraction, share)
+    subjects = [trials.baseline, *map(subject_of, group)]
+    outcome = yield from time_models(trials, subjects, trials.splits.selection, effort, "measure", fraction, share)
     if isinstance(outcome, SideBySide):
         original, *others = outcome.timed
         trials.original = trials.original.model_copy(
@@ -95,15 +98,20 @@ def time_models(
 
 
 def measure_memory(
-    trials: Trials, model: Digest, samples: Samples | None, fraction: float
-) -> Generator[Task, Reply, int | None]:
-    """Peak resident bytes of a fresh process that runs the model; None where it failed."""
+    trials: Trials, subject: Subject, samples: Samples | None, fraction: float
+) -> Generator[Task, Reply, MemoryUse | None]:
+    """Resident memory of a fresh process that runs the model; None where it failed."""
     step = MeasureMemory(
-        subject=Subject(model=model),
+        subject=subject,
         workload=trials.request.workload,
         samples=samples,
         preprocessing=trials.request.preprocessing,
         seed=trials.request.seed,
     )
     reply = yield Task(step, trials.progress("measure", "measuring memory", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse).peak_bytes
+    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse)
+
+
+def with_memory(seen: Measurements, use: MemoryUse | None) -> Measurements:
+    """What was seen of a model, with its memory and what that went to."""
+    return seen.model_copy(update={"memory_bytes": use.peak_bytes if use else None, "memory": use})

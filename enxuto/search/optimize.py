@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -16,22 +16,17 @@ from enxuto.report import Baseline, Candidate, Measurements, ModelRef, OptimizeR
 from enxuto.request import OptimizeOptions
 from enxuto.search.candidates import propose
 from enxuto.search.choose import best, broken_constraints, pareto_front
-from enxuto.search.measured import measure_memory, time_candidates, time_models
-from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, found, metered
+from enxuto.search.confirm import confirm
+from enxuto.search.measured import measure_memory, time_candidates, with_memory
+from enxuto.search.plan import Plan, PlanFailed, Reply, Stopped, StopReason, Task, metered
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import count, split_samples
-from enxuto.search.timing import CONFIRMING, with_times
-from enxuto.search.trial import (
-    Trials,
-    evaluate_original,
-    evaluation_files,
-    evaluation_step,
-    scored,
-    try_recipes,
-)
+from enxuto.search.timing import SCREENING, TUNING, Effort
+from enxuto.search.trial import Trials, evaluate_original, subject_of, try_recipes
+from enxuto.search.tune import try_variants
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.signature import DatasetInput, ModelInput
-from enxuto.steps import Estimate, Evaluation, Failed, Samples, Subject
+from enxuto.steps import Estimate
 
 Reason = StopReason | None
 
@@ -57,13 +52,13 @@ def optimize(
         PlanFailed: the original does not run, or the recipe cannot be applied.
     """
     trials = _prepare(request, model, evaluation, calibration, machine)
-    meter, stopped = Meter(), None
+    stopped = None
     try:
-        ending, stopped = yield from metered(_search(trials), meter)
+        ending, stopped = yield from metered(_search(trials), trials.meter)
     except Stopped as stop:
         stopped = stop.reason
         ending = _interrupted_ending(trials, stop.reason)
-    return _report(trials, ending, stopped, evaluation, calibration, meter.spent_s)
+    return _report(trials, ending, stopped, evaluation, calibration, trials.meter.spent_s)
 
 
 def _prepare(
@@ -94,11 +89,13 @@ def _search(trials: Trials) -> Generator[Task, Reply, tuple[_Ending, Reason]]:
         return (yield from _judge_recipe(trials)), None
     goal = request.goal or Goal()
     _reject(trials, goal, surely=True)
-    yield from time_candidates(trials, trials.alive())
-    if goal.memory_mb or goal.objective == "memory":
-        yield from _measure_memory_of_all(trials)
+    yield from _measure(trials, goal, trials.alive(), SCREENING, 0.5, 0.16)
+    names, cut_short = yield from try_variants(trials, goal)
+    _reject(trials, goal, surely=True)
+    if variants := [candidate for candidate in trials.alive() if candidate.name in names]:
+        yield from _measure(trials, goal, variants, TUNING, 0.7, 0.09)
     _reject(trials, goal, surely=False)
-    return (yield from _confirm_best(trials, goal)), "deadline" if hurried else None
+    return (yield from _confirm_best(trials, goal)), "deadline" if hurried or cut_short else None
 
 
 def _proposals(trials: Trials) -> list[Recipe]:
@@ -110,7 +107,7 @@ def _judge_recipe(trials: Trials) -> Generator[Task, Reply, _Ending]:
     candidate = trials.candidates[0]
     if finding := trials.findings.get(candidate.name):
         raise PlanFailed(finding)
-    confirmed = yield from _confirm(trials, candidate)
+    confirmed = yield from confirm(trials, candidate)
     if finding := trials.findings.get(candidate.name):
         raise PlanFailed(finding)
     return _Ending(decide_recipe(Goal(), trials.original, confirmed, trials.conditions(confirmed)), confirmed)
@@ -125,16 +122,23 @@ def _reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
             trials.replace(candidate.model_copy(update=update))
 
 
-def _measure_memory_of_all(trials: Trials) -> Generator[Task, Reply, None]:
-    selection = trials.splits.selection
-    peak = yield from measure_memory(trials, trials.model.file, selection, 0.75)
-    seen = trials.original.selection.model_copy(update={"memory_bytes": peak})
-    trials.original = trials.original.model_copy(update={"selection": seen})
+def _measure(
+    trials: Trials, goal: Goal, candidates: Sequence[Candidate], effort: Effort, begin: float, share: float
+) -> Generator[Task, Reply, None]:
+    """Time candidates beside the original, and weigh them where the goal is about memory."""
+    yield from time_candidates(trials, candidates, effort, begin, share)
+    if not (goal.memory_mb or goal.objective == "memory"):
+        return
+    selection, fraction = trials.splits.selection, begin + share
+    if trials.original.selection.memory_bytes is None:
+        use = yield from measure_memory(trials, trials.baseline, selection, fraction)
+        seen = with_memory(trials.original.selection, use)
+        trials.original = trials.original.model_copy(update={"selection": seen})
+    names = {candidate.name for candidate in candidates}
     for candidate in trials.alive():
-        if candidate.model:
-            peak = yield from measure_memory(trials, candidate.model.sha256, selection, 0.75)
-            seen = candidate.selection.model_copy(update={"memory_bytes": peak})
-            trials.replace(candidate.model_copy(update={"selection": seen}))
+        if candidate.name in names:
+            use = yield from measure_memory(trials, subject_of(candidate), selection, fraction)
+            trials.replace(candidate.model_copy(update={"selection": with_memory(candidate.selection, use)}))
 
 
 def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]:
@@ -144,7 +148,7 @@ def _confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, _Ending]
     if gain := _too_small_a_gain(trials, goal, candidate):
         best_seen = f"{candidate.name}, {gain_in_words(goal, gain)}"
         return _without_gain(trials, f"The original stays: no candidate brought a gain; the best was {best_seen}.")
-    confirmed = yield from _confirm(trials, candidate)
+    confirmed = yield from confirm(trials, candidate)
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
         return _Ending(Decision("inconclusive", why, winner=False, unproven=False), confirmed)
@@ -179,56 +183,6 @@ def _why_none(trials: Trials, goal: Goal) -> str:
         return "The original stays: no technique could be applied to this model and run."
     nearest = min(tried, key=lambda candidate: candidate.selection.drop.value if candidate.selection.drop else 0.0)
     return f"The original stays: no candidate meets the constraints. The nearest, {nearest.name}, {nearest.reason}."
-
-
-def _confirm(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Candidate]:
-    """Judge a candidate once, on samples and loads that chose nothing."""
-    assert candidate.model is not None, "only a candidate with a file is confirmed"  # noqa: S101
-    samples = trials.splits.confirmation
-    before, after = Measurements(), Measurements()
-    if samples and trials.request.metric:
-        before, after = yield from _evaluate_both(trials, candidate, candidate.model, samples)
-    subjects = [Subject(model=trials.model.file), Subject(model=candidate.model.sha256)]
-    outcome = yield from time_models(trials, subjects, samples, CONFIRMING, "confirm", 0.85, 0.1)
-    if isinstance(outcome, Failed):
-        trials.findings[candidate.name] = outcome.finding
-    else:
-        original, winner = outcome.timed
-        before, after = with_times(before, original), with_times(after, winner)
-    confirmed = _record(trials, candidate, before, after)  # before memory is measured: a stop must not lose it
-    for_original = yield from measure_memory(trials, trials.model.file, samples, 0.96)
-    for_winner = yield from measure_memory(trials, candidate.model.sha256, samples, 0.97)
-    return _record(
-        trials,
-        confirmed,
-        before.model_copy(update={"memory_bytes": for_original}),
-        after.model_copy(update={"memory_bytes": for_winner}),
-    )
-
-
-def _record(trials: Trials, candidate: Candidate, before: Measurements, after: Measurements) -> Candidate:
-    """Keep what was confirmed of the original and of the candidate."""
-    trials.original = trials.original.model_copy(update={"confirmation": before})
-    confirmed = candidate.model_copy(update={"confirmation": after})
-    trials.replace(confirmed)
-    return confirmed
-
-
-def _evaluate_both(
-    trials: Trials, candidate: Candidate, model: ModelRef, samples: Samples
-) -> Generator[Task, Reply, tuple[Measurements, Measurements]]:
-    step = evaluation_step(trials, trials.model.file, samples, None)
-    reply = yield Task(step, trials.progress("confirm", "evaluating the original on fresh samples", 0.8))
-    if isinstance(reply.outcome, Failed):
-        raise PlanFailed(reply.outcome.finding)
-    original = found(reply.outcome, Evaluation)
-    reference = evaluation_files(original, reply.outcome.files)
-    step = evaluation_step(trials, model.sha256, samples, reference)
-    reply = yield Task(step, trials.progress("confirm", f"evaluating {candidate.name} on fresh samples", 0.83))
-    if isinstance(reply.outcome, Failed):
-        trials.findings[candidate.name] = reply.outcome.finding
-        return scored(original), Measurements()
-    return scored(original), scored(found(reply.outcome, Evaluation))
 
 
 def _interrupted_ending(trials: Trials, reason: StopReason) -> _Ending:
@@ -288,7 +242,7 @@ def _report(
         unproven=candidate.name if decision.unproven and candidate else None,
         baseline=trials.original,
         candidates=trials.candidates,
-        pareto=pareto_front(trials.original, trials.candidates, trials.request.metric),
+        pareto=pareto_front(trials.original, trials.candidates, trials.request.metric, trials.request.margin),
         splits=trials.splits.counts,
         stopped=stopped,
     )

@@ -64,9 +64,11 @@ class Stopped(Exception):
 
 @dataclass
 class Meter:
-    """Adds up what a plan's steps took, whenever and by whomever they were run."""
+    """Adds up what a plan's steps took, whenever and by whomever they were run, and keeps what time is left."""
 
     spent_s: float = 0.0
+    remaining_s: float | None = None
+    """Until the deadline, as the latest reply told."""
 
 
 def metered(plan: Plan[T], meter: Meter) -> Plan[T]:
@@ -80,6 +82,7 @@ def metered(plan: Plan[T], meter: Meter) -> Plan[T]:
                 task = plan.throw(stop)
             else:
                 meter.spent_s += reply.outcome.elapsed_s
+                meter.remaining_s = reply.remaining_s
                 task = plan.send(reply)
     except StopIteration as end:
         result: T = end.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enxuto.judge.speed import speed_verdict, speedup
 from enxuto.report import Latency, Measurements
@@ -42,6 +42,7 @@ class Effort:
 
 
 SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, budget_s=60.0, block_ms=10.0, rounds=12)
+TUNING = replace(SCREENING, first_load=500)
 CONFIRMING = Effort(first_load=1000, least=6, most=24, narrow=0.015, budget_s=60.0, block_ms=10.0, rounds=20)
 _FEWEST_LOADS = 3
 """Where there is no time for more. Their interval is wide, and says so; without one there would be no answer when the

@@ -12,11 +12,11 @@ from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Baseline, Candidate, Measurements, ModelRef
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
-from enxuto.search.plan import PlanFailed, Progress, Reply, Task, found
+from enxuto.search.plan import Meter, PlanFailed, Progress, Reply, Task, found
 from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import SampleSplits, count
 from enxuto.search.timing import CONFIRMING, SCREENING
-from enxuto.settings import DEFAULT_SETTINGS
+from enxuto.settings import DEFAULT_SETTINGS, RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import (
     Applied,
@@ -56,15 +56,23 @@ class Trials:
     """Why candidates failed, by name."""
     spent_evaluating_s: float = 0.0
     """By the original, on the samples that choose."""
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def usual(self) -> RunSettings:
+        """What the original is run by, and every candidate that is not about other settings."""
+        return DEFAULT_SETTINGS[self.request.workload.runtimes[0]]
+
+    @property
+    def baseline(self) -> Subject:
+        return Subject(model=self.model.file, settings=self.usual)
 
     def progress(self, phase: str, message: str, fraction: float) -> Progress:
         return Progress(phase, message, min(max(fraction, 0.0), 1.0))
 
     def conditions(self, candidate: Candidate) -> Conditions:
         """Those in which a candidate was timed last, beside the original."""
-        workload = self.request.workload
-        original = DEFAULT_SETTINGS[workload.runtimes[0]]
-        one_thread = on_one_thread(workload, original, candidate.settings)
+        one_thread = on_one_thread(self.request.workload, self.usual, candidate.settings)
         return Conditions(self.request.margin, one_thread, self.latest_noise)
 
     def replace(self, candidate: Candidate) -> None:
@@ -79,7 +87,7 @@ def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
     """Score the original on the samples that choose, and keep its outputs for the others to be compared with."""
     if trials.splits.selection is None or trials.request.metric is None:
         return
-    step = evaluation_step(trials, trials.model.file, trials.splits.selection, None)
+    step = evaluation_step(trials, trials.baseline, trials.splits.selection, None)
     reply = yield Task(step, trials.progress("evaluate", "evaluating the original", 0.02))
     if isinstance(reply.outcome, Failed):
         raise PlanFailed(reply.outcome.finding)
@@ -109,33 +117,40 @@ def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Re
     for position, recipe in enumerate(recipes):
         reserve = max(costs, default=0.0) + (confirmation_reserve_s(trials) if trials.alive() else 0.0)
         if remaining is not None and remaining < reserve:
-            trials.candidates.extend(_untried(recipe) for recipe in recipes[position:])
+            trials.candidates.extend(_untried(trials, recipe) for recipe in recipes[position:])
             return True
-        cost, remaining = yield from _try_recipe(trials, recipe, 0.04 + 0.5 * position / len(recipes))
+        cost, remaining = yield from _try_recipe(trials, recipe, 0.04 + 0.46 * position / len(recipes))
         costs.append(cost)
     return False
 
 
-def confirmation_reserve_s(trials: Trials) -> float:
-    """Seconds that timing what is there and one more, and confirming the best, will want at least."""
+def confirmation_reserve_s(trials: Trials, to_time: int | None = None) -> float:
+    """Seconds that timing, and confirming the best, will want at least; by default what is there and one more."""
+    to_time = len(trials.alive()) + 1 if to_time is None else to_time
     chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
     evaluating = 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0)
     call_s = trials.spent_evaluating_s / chosen * trials.request.workload.batch_size if chosen else 0.0
     subject_s = _SUBJECT_S + _CALLS_A_LOAD * call_s
-    screening = SCREENING.least * (_FRESH_PROCESS_S + (len(trials.alive()) + 2) * subject_s)
+    screening = SCREENING.least * (_FRESH_PROCESS_S + (to_time + 1) * subject_s)
     confirming = CONFIRMING.least * (_FRESH_PROCESS_S + 2 * subject_s)
     return evaluating + screening + confirming + 2 * _FRESH_PROCESS_S  # the last two for memory
 
 
-def _untried(recipe: Recipe) -> Candidate:
-    return Candidate(
-        name=recipe_name(recipe), recipe=recipe, model=None, outcome="skipped", reason="the deadline came first"
-    )
+def _candidate(trials: Trials, recipe: Recipe) -> Candidate:
+    """Before anything is known of it."""
+    name = recipe_name(recipe)
+    return Candidate(name=name, recipe=recipe, model=None, settings=trials.usual, outcome="feasible")
+
+
+def _untried(trials: Trials, recipe: Recipe) -> Candidate:
+    update = {"outcome": "skipped", "reason": "the deadline came first"}
+    return _candidate(trials, recipe).model_copy(update=update)
 
 
 def _try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, tuple[float, float | None]]:
     """Returns the seconds it took, and those that remain."""
-    name = recipe_name(recipe)
+    candidate = _candidate(trials, recipe)
+    name = candidate.name
     apply = ApplyRecipe(
         model=trials.model.file,
         recipe=recipe,
@@ -148,20 +163,20 @@ def _try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Ta
     reply = yield Task(apply, trials.progress("apply", f"applying {name}", fraction))
     spent = reply.outcome.elapsed_s
     if isinstance(reply.outcome, Failed):
-        trials.candidates.append(failed(trials, name, recipe, reply.outcome.finding))
+        trials.candidates.append(failed(trials, candidate, reply.outcome.finding))
         return spent, reply.remaining_s
     applied = found(reply.outcome, Applied)
     model = ModelRef(sha256=reply.outcome.files[applied.file], size_bytes=applied.size_bytes)
-    candidate = Candidate(name=name, recipe=recipe, model=model, outcome="feasible", notes=applied.notes)
+    candidate = candidate.model_copy(update={"model": model, "notes": applied.notes})
     if twin := _twin(trials, model.sha256):
         candidate = candidate.model_copy(update={"outcome": "duplicate", "reason": f"the same file as {twin}"})
     trials.candidates.append(candidate)
     if twin or trials.evaluated is None or trials.splits.selection is None:
         return spent, reply.remaining_s
-    step = evaluation_step(trials, model.sha256, trials.splits.selection, trials.evaluated)
+    step = evaluation_step(trials, subject_of(candidate), trials.splits.selection, trials.evaluated)
     reply = yield Task(step, trials.progress("evaluate", f"evaluating {name}", fraction))
     if isinstance(reply.outcome, Failed):
-        trials.replace(failed(trials, name, recipe, reply.outcome.finding))
+        trials.replace(failed(trials, candidate, reply.outcome.finding))
     else:
         selection = scored(found(reply.outcome, Evaluation))
         trials.replace(candidate.model_copy(update={"selection": selection}))
@@ -174,25 +189,32 @@ def _twin(trials: Trials, digest: Digest) -> str | None:
     return next((other.name for other in trials.candidates if other.model and other.model.sha256 == digest), None)
 
 
-def failed(trials: Trials, name: str, recipe: Recipe, finding: Finding) -> Candidate:
-    trials.findings[name] = finding
+def subject_of(candidate: Candidate) -> Subject:
+    assert candidate.model is not None, "only a candidate with a file is run"  # noqa: S101
+    return Subject(model=candidate.model.sha256, settings=candidate.settings)
+
+
+def failed(trials: Trials, candidate: Candidate, finding: Finding) -> Candidate:
+    """The row that a candidate becomes."""
+    trials.findings[candidate.name] = finding
     return Candidate(
-        name=name,
-        recipe=recipe,
+        name=candidate.name,
+        recipe=candidate.recipe,
         model=None,
+        settings=candidate.settings,
         outcome="not_applicable" if finding.inapplicable else "failed",
         code=finding.code,
-        reason=f"{finding.detail} {finding.hint}".strip().removeprefix(f"{name}: "),
+        reason=f"{finding.detail} {finding.hint}".strip().removeprefix(f"{candidate.name}: "),
     )
 
 
 def evaluation_step(
-    trials: Trials, model: Digest, samples: Samples, reference: EvaluationFiles | None
+    trials: Trials, subject: Subject, samples: Samples, reference: EvaluationFiles | None
 ) -> EvaluateModel:
     limit = trials.request.goal.max_drop if trials.request.goal else None
     assert trials.request.metric is not None, "there is no metric without data"  # noqa: S101
     return EvaluateModel(
-        subject=Subject(model=model),
+        subject=subject,
         samples=samples,
         preprocessing=trials.request.preprocessing,
         metric=trials.request.metric,

@@ -13,6 +13,7 @@ from random import Random
 from enxuto.errors import Finding
 from enxuto.recipe import recipe_name
 from enxuto.schema import Digest, Value
+from enxuto.settings import OnnxRuntimeSettings, RunSettings
 from enxuto.signature import ArraySpec, DatasetInput, DatasetInspection, ModelInput, ModelInspection, TensorSpec
 from enxuto.steps import (
     Applied,
@@ -37,6 +38,7 @@ from enxuto.steps import (
     Percentiles,
     ProfileModel,
     Step,
+    Subject,
     SummarizeLatency,
     Timing,
 )
@@ -115,6 +117,8 @@ class World:
     """What the runtime records of each model."""
     peaks: Peaks | None = None
     """Of the machine, for one thread; None where they cannot be measured."""
+    under: Callable[[Facts, RunSettings], Facts] = lambda facts, settings: facts
+    """What is true of a model under other settings than ONNX Runtime's defaults."""
     done: list[Step] = field(default_factory=list)
     on_step: Callable[[Step], None] = lambda step: None
 
@@ -141,10 +145,11 @@ class World:
     def _facts_of(self, called: str) -> Facts:
         return self.recipes.get(called, Facts(fails={"apply_recipe": "not_applicable"}))
 
-    def _facts(self, model: Digest) -> Facts:
-        if model == ORIGINAL:
-            return self.original
-        return next(facts for called, facts in self.recipes.items() if digest(called) == model)
+    def _facts(self, subject: Subject) -> Facts:
+        facts = self.original
+        if subject.model != ORIGINAL:
+            facts = next(facts for called, facts in self.recipes.items() if digest(called) == subject.model)
+        return facts if subject.settings == OnnxRuntimeSettings() else self.under(facts, subject.settings)
 
     def _find(self, step: Step) -> Value:
         match step:
@@ -153,9 +158,9 @@ class World:
                 applied = Applied(file="model.onnx", size_bytes=facts.size_bytes, notes=[])
                 return self._unless_failing(facts, step, applied)
             case EvaluateModel():
-                return self._unless_failing(self._facts(step.subject.model), step, self._evaluate(step))
+                return self._unless_failing(self._facts(step.subject), step, self._evaluate(step))
             case MeasureLatency():
-                failing = [self._facts(subject.model) for subject in step.subjects]
+                failing = [self._facts(subject) for subject in step.subjects]
                 for facts in failing:
                     if step.kind in facts.fails:
                         return self._unless_failing(facts, step, facts)  # type: ignore[arg-type]
@@ -165,13 +170,13 @@ class World:
                 pooled = Percentiles(calls=2000, p50_ms=1.0, p95_ms=1.2, p99_ms=1.5, histogram=spread)
                 return LatencySummary(subjects=[pooled] * 32)
             case MeasureMemory():
-                facts = self._facts(step.subject.model)
+                facts = self._facts(step.subject)
                 peak = facts.memory_bytes
                 use = MemoryUse(peak_bytes=peak, runtime_bytes=50_000_000, loaded_bytes=peak, steady_bytes=peak)
                 return self._unless_failing(facts, step, use)
             case ProfileModel():
                 profile = self.profiles[step.subject.model]
-                return self._unless_failing(self._facts(step.subject.model), step, profile)
+                return self._unless_failing(self._facts(step.subject), step, profile)
             case MeasurePeaks() if self.peaks is None:
                 return Finding(code="out_of_memory", detail="measure_peaks failed.")
             case MeasurePeaks():
@@ -187,7 +192,7 @@ class World:
         return Finding(code=code, detail=f"{step.kind} failed with {code}.", inapplicable=inapplicable)
 
     def _evaluate(self, step: EvaluateModel) -> Evaluation:
-        facts = self._facts(step.subject.model)
+        facts = self._facts(step.subject)
         count = step.samples.stop - step.samples.start
         drop = Drop(
             value=facts.drop,
@@ -213,11 +218,11 @@ class World:
 
     def _time(self, step: MeasureLatency) -> LatencyLoad:
         random = Random(f"{step.load} {step.seed}")  # noqa: S311
-        base = self._facts(step.subjects[0].model).speedup
+        base = self._facts(step.subjects[0]).speedup
         timings = []
         disturbed = step.load in self.disturbed_loads
         for position, subject in enumerate(step.subjects):
-            facts = self._facts(subject.model)
+            facts = self._facts(subject)
             luck = 1.0 if position == 0 else random.gauss(1.0, self.luck) * (0.7 if disturbed else 1.0)
             ratio, cpu_ratio = facts.speedup / base * luck, (facts.cpu_speedup or facts.speedup) / base * luck
             timings.append(
