@@ -1,25 +1,46 @@
 """Each node against what the machine could do: the roofline model; light.
 
-A node can be no faster than its operations at the peak of their type, and no faster than its bytes at the bandwidth of
-the smallest cache that holds all of them. The slower of the two is the roof above it. Data that is not in that cache
-when the node begins makes it slower than the roof, never faster: a low share may mean that others' data pushed it out.
+A node can be no faster than its operations at the peak of their type, and no faster than its bytes can be had. What
+another node just made is had from the smallest cache that holds all of the node's data; weights, which were last read a
+whole call ago, from the smallest one that holds the weights of all nodes. The slower of the two is the roof above it.
+Data that others pushed out of its cache makes a node slower than its roof; where the weights are little larger than a
+cache, which then keeps some of them, it may be somewhat faster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from enxuto.report import Node, OperatorType
 from enxuto.steps import NodeProfile, Peaks
 
 Bound = Literal["compute", "memory"]
+_TELLING = 0.25
+"""Of what recording a node takes: shorter nodes were found as a difference of two numbers much larger than they are."""
 
 
-def place(nodes: Sequence[NodeProfile], groups: Sequence[str], peaks: Peaks | None) -> list[Node]:
+@dataclass(frozen=True)
+class _Call:
+    """All nodes together."""
+
+    total_ms: float
+    weight_bytes: int
+    shortest_ms: float
+    """From which on a time says how fast a node was."""
+
+
+def place(
+    nodes: Sequence[NodeProfile], groups: Sequence[str], peaks: Peaks | None, recording_us: float = 0.0
+) -> list[Node]:
     """Put nodes under the roof; ``peaks`` are None where they are of another number of threads."""
-    total_ms = sum(node.ms for node in nodes)
-    return [_placed(node, group, total_ms, peaks) for node, group in zip(nodes, groups, strict=True)]
+    call = _Call(
+        total_ms=sum(node.ms for node in nodes),
+        weight_bytes=sum(node.weight_bytes or 0 for node in nodes),
+        shortest_ms=_TELLING * recording_us / 1000,
+    )
+    return [_placed(node, group, call, peaks) for node, group in zip(nodes, groups, strict=True)]
 
 
 def operator_types(nodes: Sequence[Node]) -> list[OperatorType]:
@@ -44,37 +65,44 @@ def share_of_peak(nodes: Sequence[Node]) -> float | None:
     return sum(of_peak * ms for of_peak, ms in known) / total_ms if total_ms else None
 
 
-def _placed(node: NodeProfile, group: str, total_ms: float, peaks: Peaks | None) -> Node:
-    bound, of_peak = _roof(node, peaks) if peaks else (None, None)
-    operations, moved, ms = node.operations, node.moved_bytes, node.ms
+def _placed(node: NodeProfile, group: str, call: _Call, peaks: Peaks | None) -> Node:
+    bound, roof_ms = _roof(node, call, peaks) if peaks else (None, None)
+    operations, moved = node.operations, node.moved_bytes
+    timed_ms = node.ms if node.ms > call.shortest_ms else None
     return Node(
         name=node.name,
         op_type=node.op_type,
         origin=node.origin,
         group=group,
-        ms=ms,
-        share=ms / total_ms if total_ms else 0.0,
+        ms=node.ms,
+        share=node.ms / call.total_ms if call.total_ms else 0.0,
         output_bytes=node.output_bytes,
         moved_bytes=moved,
         operations=operations,
         intensity=operations / moved if operations is not None and moved else None,
-        gops=operations / ms / 1e6 if operations is not None and ms else None,
-        gb_s=moved / ms / 1e6 if moved is not None and ms else None,
+        gops=operations / timed_ms / 1e6 if operations is not None and timed_ms else None,
+        gb_s=moved / timed_ms / 1e6 if moved is not None and timed_ms else None,
         bound=bound,
-        of_peak=of_peak,
+        of_peak=roof_ms / timed_ms if roof_ms is not None and timed_ms else None,
         integer=node.precision == "int8",
     )
 
 
-def _roof(node: NodeProfile, peaks: Peaks) -> tuple[Bound | None, float | None]:
-    """Which part lies above a node, and its share of it: the time at the roof over the time that it took."""
-    if node.operations is None or not node.moved_bytes or not node.ms:
+def _roof(node: NodeProfile, call: _Call, peaks: Peaks) -> tuple[Bound | None, float | None]:
+    """Which part lies above a node, and the time that it would take there."""
+    if node.operations is None or not node.moved_bytes:
         return None, None
     compute_ms = _compute_ms(node.operations, node.precision, peaks)
     if compute_ms is None:
         return None, None
-    memory_ms = node.moved_bytes / bandwidth_gb_s(peaks, node.moved_bytes) / 1e6
-    return ("compute" if compute_ms > memory_ms else "memory"), max(compute_ms, memory_ms) / node.ms
+    memory_ms = _memory_ms(node.moved_bytes, node.weight_bytes or 0, call, peaks)
+    return ("compute" if compute_ms > memory_ms else "memory"), max(compute_ms, memory_ms)
+
+
+def _memory_ms(moved_bytes: int, weight_bytes: int, call: _Call, peaks: Peaks) -> float:
+    made = (moved_bytes - weight_bytes) / bandwidth_gb_s(peaks, moved_bytes)
+    kept = weight_bytes / bandwidth_gb_s(peaks, max(moved_bytes, call.weight_bytes))
+    return (made + kept) / 1e6
 
 
 def _compute_ms(operations: int, precision: str | None, peaks: Peaks) -> float | None:

@@ -65,6 +65,13 @@ def moved_bytes(node: RanNode) -> int | None:
     return None if inputs is None else inputs + outputs
 
 
+def weight_bytes(node: RanNode) -> int | None:
+    """Of what it moves, what is the same in every call; None where a shape is missing."""
+    moved = moved_bytes(node)
+    weights = _bytes([tensor for tensor in node.inputs if tensor and tensor.is_weight])
+    return None if moved is None or weights is None else min(weights, moved - (_bytes(node.outputs) or 0))
+
+
 def output_bytes(node: RanNode) -> int | None:
     return _bytes(node.outputs) if node.complete else None
 

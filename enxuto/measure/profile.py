@@ -21,7 +21,7 @@ import onnx
 
 from enxuto.dataset import SampleBatches, feeds_for
 from enxuto.measure.noise import NoiseWatch
-from enxuto.measure.operations import count_operations, moved_bytes, output_bytes, precision_of
+from enxuto.measure.operations import count_operations, moved_bytes, output_bytes, precision_of, weight_bytes
 from enxuto.measure.origin import FileGraph
 from enxuto.measure.probe import CoreProbe, floor_of, is_slow
 from enxuto.runtimes import load_model
@@ -188,6 +188,7 @@ def _nodes(ran: Sequence[RanNode], times_us: Sequence[float], path: Path) -> lis
             ms=time_us / 1000,
             output_bytes=output_bytes(node),
             moved_bytes=moved_bytes(node),
+            weight_bytes=weight_bytes(node),
             operations=count_operations(node),
             precision=precision_of(node),
         )

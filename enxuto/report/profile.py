@@ -37,7 +37,9 @@ class Node(Value):
     """Which part of the roof lies above it; null where its operations or the roof for their type are not known."""
     of_peak: float | None
     """Share of that roof which it reaches; little above 1 where it was measured better than the peak. Where the memory
-    is the roof, the bandwidth is that of the cache which its data fits into."""
+    is the roof, what other nodes made is taken at the bandwidth of the cache which the node's data fits into, and
+    weights at that of the cache which the weights of all nodes fit into. Null for nodes that take a fraction of what
+    recording them takes, as what they achieve is then."""
     integer: bool
     """Whether it multiplies 8-bit integers."""
 

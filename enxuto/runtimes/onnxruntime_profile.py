@@ -177,7 +177,7 @@ def _known_tensors(
 
 def _stored(weight: TensorProto) -> Tensor:
     kind = TensorProto.DataType.Name(weight.data_type).lower()
-    return Tensor(weight.name, _DTYPES.get(kind, kind), tuple(weight.dims))
+    return Tensor(weight.name, _DTYPES.get(kind, kind), tuple(weight.dims), is_weight=True)
 
 
 def _ran_node(key: _Key, seen: _Seen, proto: NodeProto | None, tensors: Mapping[str, Tensor]) -> RanNode:

@@ -74,7 +74,7 @@ def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> 
         op_type=facts["layerType"],
         inputs=inputs,
         outputs=outputs,
-        complete=None not in inputs and None not in outputs,
+        complete=all(outputs) and all(map(_is_told, node.inputs(), inputs)),
         attributes={},
         sources=[name for name in facts.get("originalLayersNames", "").split(",") if name],
         precision=_PRECISIONS.get(facts.get("runtimePrecision", "")),
@@ -82,26 +82,37 @@ def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> 
     )
 
 
+def _is_told(port: openvino.Input, tensor: Tensor | None) -> bool:
+    """Whether an input has a shape and a type, or is left out, as a bias may be."""
+    return tensor is not None or port.get_partial_shape() == openvino.PartialShape([0])
+
+
+def _is_weight(node: openvino.Node) -> bool:
+    """Whether nothing that it is made of comes from the model's inputs."""
+    if str(node.get_rt_info()["layerType"].astype(str)) in ("Const", "Constant"):
+        return True
+    sources = [port.get_source_output().get_node() for port in node.inputs()]
+    return bool(sources) and all(map(_is_weight, sources))
+
+
 def _tensor(port: openvino.Input | openvino.Output) -> Tensor | None:
-    """None where its shape was not settled by the last call."""
-    shape = port.get_partial_shape()
-    if shape.is_dynamic:
+    """None where its shape was not settled by the last call, or it is not there."""
+    shape, dtype = port.get_partial_shape(), str(port.get_element_type().get_type_name())
+    if shape.is_dynamic or dtype in ("dynamic", "undefined"):
         return None
-    kind = port.get_element_type()
-    dtype = str(kind.get_type_name())
-    name = dtype if dtype[0] in "uif" and not dtype.startswith("f8") else {"boolean": "bool"}.get(dtype, dtype)
-    return Tensor(_name(port), _numpy_name(name), tuple(int(axis) for axis in shape.to_shape()))
+    source = port.get_source_output() if isinstance(port, openvino.Input) else port
+    node = source.get_node()
+    # Named after the node that makes it, so that a tensor that is read twice is known as one.
+    name = f"{node.get_friendly_name()}:{source.get_index()}"
+    is_weight = isinstance(port, openvino.Input) and _is_weight(node)
+    return Tensor(name, _numpy_name(dtype), tuple(int(axis) for axis in shape.to_shape()), is_weight)
 
 
 def _numpy_name(name: str) -> str:
-    """f32 → float32, u8 → uint8, i64 → int64, bf16 → bfloat16."""
+    """f32 → float32, u8 → uint8, i64 → int64, bf16 → bfloat16, boolean → bool."""
+    if name == "boolean":
+        return "bool"
     for short, long in (("bf", "bfloat"), ("f", "float"), ("u", "uint"), ("i", "int")):
         if name.startswith(short) and name[len(short) :].isdigit():
             return long + name[len(short) :]
     return name
-
-
-def _name(port: openvino.Input | openvino.Output) -> str:
-    """Of the node that makes it, so that a tensor that is read twice is known as one."""
-    source = port.get_source_output() if hasattr(port, "get_source_output") else port
-    return f"{source.get_node().get_friendly_name()}:{source.get_index()}"

@@ -24,6 +24,8 @@ class Tensor:
     dtype: str
     """As NumPy calls it."""
     shape: tuple[int, ...]
+    is_weight: bool = False
+    """Whether it is the same in every call."""
 
     @property
     def count(self) -> int:

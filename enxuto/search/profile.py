@@ -176,7 +176,7 @@ def _profiled(profiles: _Profiles, peaks: Peaks) -> list[ProfiledModel]:
 
 
 def _one(side: _Side, profile: ModelProfile, groups: list[str], peaks: Peaks | None) -> ProfiledModel:
-    nodes = place(profile.nodes, groups, peaks)
+    nodes = place(profile.nodes, groups, peaks, profile.recording_us)
     return ProfiledModel(
         model=ModelRef(sha256=side.model.file, size_bytes=side.model.inspection.size_bytes),
         model_name=side.model.name,

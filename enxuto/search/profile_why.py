@@ -16,6 +16,8 @@ _MOST_TOLD = 3
 _ABOVE_THE_ROOF = 1.1
 _PEAKS = {(True, "compute"): "the INT8 peak", (False, "compute"): "the FP32 peak"}
 
+_BANDWIDTH = "the bandwidth at which their data can be had"
+
 
 def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
     """Of the model; against the other one where there is one."""
@@ -75,7 +77,7 @@ def _reached(nodes: Sequence[Node]) -> str:
     share = share_of_peak([node for node in nodes if (node.integer, node.bound) == roof])
     if share is None or _under(nodes, roof) < sum(node.ms for node in nodes) / 2:
         return ""
-    return f" at {_percent(share)} of {_PEAKS.get((roof[0], roof[1] or ''), 'the bandwidth of where their data fits')}"
+    return f" at {_percent(share)} of {_PEAKS.get((roof[0], roof[1] or ''), _BANDWIDTH)}"
 
 
 def _under(nodes: Iterable[Node], roof: tuple[bool, str | None]) -> float:

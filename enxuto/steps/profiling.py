@@ -70,6 +70,8 @@ class NodeProfile(Value):
     output_bytes: int | None
     moved_bytes: int | None
     """Inputs, weights and outputs, each once: the least that must move. Null where a shape cannot be told."""
+    weight_bytes: int | None
+    """Of those, what is the same in every call."""
     operations: int | None
     """Multiplications and additions; null for operators whose count is not known."""
     precision: str | None

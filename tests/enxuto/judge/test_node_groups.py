@@ -13,8 +13,8 @@ from enxuto.steps import NodeProfile
 def ran(op_type: str, *origin: str, name: str = "", ms: float = 1.0, tensor: str | None = None) -> NodeProfile:
     return NodeProfile(
         name=name or (origin[0] if origin else op_type), op_type=op_type, origin=list(origin), tensor=tensor, ms=ms,
-        output_bytes=None, moved_bytes=None, operations=10 if "Conv" in op_type or "MatMul" in op_type else 0,
-        precision=None,
+        output_bytes=None, moved_bytes=None, weight_bytes=None, precision=None,
+        operations=10 if "Conv" in op_type or "MatMul" in op_type else 0,
     )  # fmt: skip
 
 

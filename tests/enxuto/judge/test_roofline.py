@@ -24,12 +24,13 @@ def a_node(
     ms: float = 1.0,
     operations: int | None = 0,
     moved: int | None = 1000,
+    weights: int = 0,
     precision: str | None = "float32",
     op_type: str = "MatMul",
 ) -> NodeProfile:
     return NodeProfile(
         name="node", op_type=op_type, origin=["node"], tensor="y", ms=ms, output_bytes=100, moved_bytes=moved,
-        operations=operations, precision=precision,
+        weight_bytes=weights, operations=operations, precision=precision,
     )  # fmt: skip
 
 
@@ -70,6 +71,20 @@ def test_data_that_fits_a_cache_is_held_to_that_cache() -> None:
 )
 def test_what_is_not_known_has_no_roof(node: NodeProfile) -> None:
     assert (placed(node).bound, placed(node).of_peak) == (None, None)
+
+
+def test_weights_come_from_where_the_weights_of_all_nodes_fit() -> None:
+    alone = a_node(moved=600_000, weights=600_000)
+    assert placed(alone).of_peak == pytest.approx(600_000 / 50e6)
+    first, _ = place([alone, alone], ["a", "b"], PEAKS)  # more than the largest cache together
+    assert first.of_peak == pytest.approx(600_000 / 10e6)
+
+
+def test_nodes_much_shorter_than_their_recording_have_no_speed() -> None:
+    short, long = place([a_node(ms=0.0004), a_node(ms=0.0006)], ["a", "b"], PEAKS, recording_us=2.0)
+    assert (short.gb_s, short.of_peak, short.bound) == (None, None, "memory")
+    assert long.gb_s is not None
+    assert long.of_peak is not None
 
 
 def test_peaks_of_other_threads_say_nothing() -> None:

@@ -111,6 +111,7 @@ def test_fused_nodes_are_counted_and_traced_back_to_the_file(files: StepFiles, t
     assert first is not None
     assert second == first  # what is added is what was read already
     assert 0 <= first - (2 * image + weights) <= 4 * 16  # ONNX Runtime may give a bias to a convolution without one
+    assert all(node.weight_bytes in (weights, weights + 4 * 16) for node in convolutions)
     assert {node.precision for node in convolutions} == {"float32"}
 
 
@@ -198,6 +199,7 @@ def test_openvino_tells_its_nodes_too(files: StepFiles, tmp_path: Path) -> None:
     assert [node.origin[0] for node in convolutions] == ["first", "second", "third"]
     assert {node.precision for node in convolutions} == {"float32"}
     assert all(node.moved_bytes and node.ms > 0 for node in convolutions)
+    assert [node.weight_bytes for node in convolutions] == [4 * 16 * 16 * 9] * 3
     recorded = json.loads((tmp_path / profile.profile_file).read_text())
     assert {node["layerType"] for node in recorded["nodes"]} >= {"Convolution"}
 

@@ -28,7 +28,7 @@ def ran(op_type: str, name: str, ms: float, operations: int | None, moved: int =
     precision = "int8" if op_type.startswith("QLinear") else "float32"
     return NodeProfile(
         name=name, op_type=op_type, origin=[name], tensor=name, ms=ms, output_bytes=100, moved_bytes=moved,
-        operations=operations, precision=precision,
+        weight_bytes=0, operations=operations, precision=precision,
     )  # fmt: skip
 
 
