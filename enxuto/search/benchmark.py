@@ -13,6 +13,7 @@ from enxuto.report import (
     Knee,
     LargestBatch,
     ModelRef,
+    Point,
     Replay,
     Run,
     ScenarioResult,
@@ -28,6 +29,7 @@ from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReas
 from enxuto.search.points import Points
 from enxuto.search.resolve import resolve_benchmark
 from enxuto.search.scenarios import run_scenario
+from enxuto.search.serve import serving_plan
 from enxuto.search.splits import all_samples
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import ServingOption
@@ -87,11 +89,15 @@ def _offline(bench: _Bench, scenario: Offline) -> Generator[Task, Reply, None]:
             bench.largest.append((yield from find_largest_batch(points, way, request.memory_mb)))
     if request.serving is not None and points.loads:
         yield from measure_for_serving(points, scenario, bench.knees)
-        measured = [point for point in points.rows() if point.outcome == "measured"]
-        from enxuto.search.serve import serving_plan
-
-        planned = yield from serving_plan(request, points.model, measured, points.samples, points.machine.cores)
+        cores = points.machine.cores
+        measured = [point for point in points.rows() if point.outcome == "measured" and _has_cores(point, cores)]
+        planned = yield from serving_plan(request, points.model, measured, points.samples, cores)
         bench.plan, bench.plan_options, bench.plan_why = planned
+
+
+def _has_cores(point: Point, cores: int) -> bool:
+    """Copies that took the cores from each other tell nothing of how to serve."""
+    return point.threads * point.instances <= cores
 
 
 def _load(bench: _Bench, scenario: Loaded) -> Generator[Task, Reply, None]:
@@ -123,7 +129,7 @@ def _report(bench: _Bench, samples: DatasetInput | None, stopped: StopReason | N
         noise=points.noise,
         replay=Replay(
             model=model.file,
-            datasets={"samples": samples.file} if samples else {},
+            datasets={"evaluation": samples.file} if samples else {},
             seed=points.request.seed,
             enxuto=version("enxuto"),
         ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -15,10 +17,13 @@ from app.core.database import utc_now
 from app.core.endings import Ending
 from app.core.ids import new_id
 from app.core.parts import Parts
-from app.core.records import BlobUse, DatasetRecord, JobRecord, ModelRecord
+from app.core.peaks import known_peaks
+from app.core.records import BlobUse, DatasetRecord, JobFileRecord, JobRecord, ModelRecord
+from enxuto.machine import this_machine
 from enxuto.report import OptimizeReport, ReportAdapter
 from tests.support import tiny_data
 from tests.support.jobs import add_model, add_tenant, event_kinds, read_job, submit
+from tests.support.processes import wait_for
 from tests.support.tiny_models import convnet, mlp
 from workers import drive_job as driving
 from workers import kinds
@@ -164,7 +169,7 @@ def test_a_model_that_was_deleted_while_the_job_waited_is_said_to_be_gone(parts:
 
 
 def test_a_kind_of_job_from_a_newer_api_is_refused(parts: Parts) -> None:
-    job = drive(parts, submit(parts, kind="profile"))
+    job = drive(parts, submit(parts, kind="distil"))
     assert job.error
     assert job.error["code"] == "unknown_job_kind"
 
@@ -214,3 +219,107 @@ def test_a_full_disk_is_the_operators_to_mend(parts: Parts, monkeypatch: pytest.
     job = drive(parts, submit(parts))
     assert job.error
     assert (job.state, job.error["code"], job.error["class"]) == ("failed", "disk_full", "capacity")
+
+
+OFFLINE = {"kind": "offline", "batch_sizes": [1, 2], "threads": [1], "instances": [1]}
+ONE_RUNTIME = [{"runtime": "onnxruntime"}]
+
+
+def benchmark(parts: Parts, model: str, **request: object) -> str:
+    body = {"kind": "benchmark", "model": model, "target": "any", "data": {}, "settings": ONE_RUNTIME}
+    return submit(parts, kind="benchmark", subject=model, request={**body, "scenario": OFFLINE, **request})
+
+
+def profile(parts: Parts, model: str, **request: object) -> str:
+    body = {"kind": "profile", "model": model, "target": "any", "data": {}}
+    return submit(parts, kind="profile", subject=model, request={**body, **request})
+
+
+def files_of(parts: Parts, job: str) -> dict[str, JobFileRecord]:
+    with parts.reading() as session:
+        found = session.scalars(select(JobFileRecord).where(JobFileRecord.job == job)).all()
+        used = set(session.scalars(select(BlobUse.sha256).where(BlobUse.owner == job)))
+    assert {file.sha256 for file in found} <= used, "a file that is named may not be swept away"
+    for file in found:
+        assert parts.blobs.path(file.sha256).stat().st_size == file.size_bytes
+    return {file.name: file for file in found}
+
+
+def test_a_recipe_leaves_settings_with_a_loader_and_what_was_timed(parts: Parts) -> None:
+    model = uploaded_model(parts)
+    inspected(parts, model)
+    files = files_of(parts, drive(parts, optimize(parts, model)).id)
+    assert {name for name, file in files.items() if file.role == "delivered"} == {"settings.json", "load_model.py"}
+    assert "confirmation-calls-load-1.npz" in files
+
+
+def test_a_benchmark_leaves_its_points_and_every_calls_time(parts: Parts) -> None:
+    model = uploaded_model(parts)
+    inspected(parts, model)
+    job = drive(parts, benchmark(parts, model))
+    assert job.state == "succeeded", job.error
+    assert job.result
+    assert [(point["batch_size"], point["outcome"]) for point in job.result["points"]] == [
+        (1, "measured"),
+        (2, "measured"),
+    ]
+    files = files_of(parts, job.id)
+    calls = np.load(parts.blobs.path(files["onnxruntime-batch-2-threads-1-instances-1-load-1.npz"].sha256))
+    assert calls["0"].dtype == np.int64
+    assert len(calls["0"])
+    assert job.report
+    report = ReportAdapter.validate_json(parts.blobs.path(job.report).read_bytes())
+    assert report.model.id == model
+
+
+def test_a_benchmark_that_is_cancelled_keeps_the_points_measured_so_far(parts: Parts) -> None:
+    model = uploaded_model(parts)
+    inspected(parts, model)
+    job = benchmark(parts, model, scenario={**OFFLINE, "batch_sizes": [*range(1, 31)]})
+    with parts.writing.begin() as session:
+        lease = leases.claim(session, worker="here:1", lane="work", targets=["any"])
+    assert lease
+    working = threading.Thread(target=driving.drive_job, args=(parts, lease, threading.Event()))
+    working.start()
+    wait_for(lambda: event_kinds(parts, job).count("step") >= 4, 120)
+    with parts.writing.begin() as session:
+        jobs.request_cancel(session, session.get_one(JobRecord, job))
+    working.join(60)
+    ended = read_job(parts, job)
+    assert (ended.state, ended.error) == ("cancelled", None)
+    assert ended.result
+    assert ended.result["stopped"] == "cancelled"
+    measured = [point for point in ended.result["points"] if point["outcome"] == "measured"]
+    assert 1 <= len(measured) < 30
+    assert ended.report and ended.report_html  # noqa: PT018
+    assert files_of(parts, job)
+
+
+def test_peaks_are_measured_by_the_first_profile_and_serve_the_next(parts: Parts) -> None:
+    model = uploaded_model(parts)
+    inspected(parts, model)
+    first, second = (drive(parts, profile(parts, model)) for _ in range(2))
+    assert (first.state, second.state) == ("succeeded", "succeeded"), (first.error, second.error)
+    assert first.result and second.result  # noqa: PT018
+    assert (first.result["roofline"]["measured_before"], second.result["roofline"]["measured_before"]) == (False, True)
+    assert first.result["roofline"]["peaks"] == second.result["roofline"]["peaks"]
+    assert first.result["model"] == model
+    assert any("Conv" in node["op_type"] for node in first.result["nodes"])
+    assert first.result["roofline"]["fp32_ridge"] > 0
+    kept = files_of(parts, first.id)["profile-model.json"]
+    assert json.loads(parts.blobs.path(kept.sha256).read_text())
+
+
+def test_two_models_are_profiled_side_by_side_with_the_peaks_of_their_threads(parts: Parts) -> None:
+    model, against = uploaded_model(parts), uploaded_model(parts, convnet(channels=16).SerializeToString())
+    inspected(parts, model), inspected(parts, against)
+    job = drive(parts, profile(parts, model, against=against, workload={"threads": 2, "batch_size": 2}))
+    assert job.state == "succeeded", job.error
+    assert job.result
+    assert job.result["against"]["model"] == against
+    assert job.result["groups"]
+    assert set(files_of(parts, job.id)) == {"profile-model.json", "profile-against.json"}
+    with parts.reading() as session:
+        fingerprint = this_machine().fingerprint
+        assert known_peaks(session, fingerprint, 2)
+        assert known_peaks(session, fingerprint, 1) is None

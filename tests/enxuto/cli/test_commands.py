@@ -16,14 +16,23 @@ from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.metric import Agreement
 from enxuto.preprocessing import InputPreprocessing
 from enxuto.render.repeat import repeat_line
-from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
-from enxuto.request import CompareOptions, OptimizeOptions
+from enxuto.report import BenchmarkReport, Report, ReportAdapter
+from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions
+from enxuto.scenario import Batching, MultiStream, Offline, Server, ServingGoal, SingleStream
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
 from enxuto.techniques import MagnitudePruning, StaticInt8
 from enxuto.workload import Workload
-from tests.support.command import enxuto
-from tests.support.reports import compare_report, digest, optimize_report
+from tests.support.command import Ran, enxuto
+from tests.support.reports import (
+    benchmark_report,
+    compare_report,
+    digest,
+    optimize_report,
+    profile_of_two,
+    server_report,
+)
 from tests.support.scripted_server import Answer, Asked, as_json, scripted
-from tests.support.scripted_service import LEAN, REPORT, Service, job
+from tests.support.scripted_service import DELIVERED, LEAN, REPORT, Service, job
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +55,7 @@ def test_optimize_prints_the_table_and_takes_home_the_model(folder: Path) -> Non
         ran = enxuto("optimize", "digits.onnx", "--data", "evaluation-data.npz", "--server", server.url, "-o", "out")
     assert ran.code == 0, ran.err
     assert "★  graph_optimization → static_int8" in ran.out
-    assert ran.out.endswith("In out: optimized.onnx, report.html, report.json\n")
+    assert ran.out.endswith("In out: load_model.py, optimized.onnx, report.html, report.json, settings.json\n")
     assert (folder / "out" / "optimized.onnx").read_bytes() == LEAN
     assert ran.err.splitlines() == [
         "[  0%] upload: uploading digits.onnx",
@@ -72,6 +81,97 @@ def test_compare_leaves_with_zero_only_when_it_passed(passed: bool, code: int) -
     assert (service.body["against"], service.body["model"]) == ("mdl_digits", "mdl_digits-int8"), (
         "the original is first"
     )
+
+
+def benchmarked(report: BenchmarkReport, *arguments: str) -> tuple[Ran, dict[str, object]]:
+    service = Service(job("succeeded", kind="benchmark"), report=report.model_dump_json(by_alias=True), files={})
+    with scripted(service) as server:
+        return enxuto("benchmark", "digits.onnx", *arguments, "--server", server.url), service.body
+
+
+def test_benchmark_prints_its_curves_with_the_knee_and_its_plan_beside_what_was_measured() -> None:
+    ran, _ = benchmarked(benchmark_report(), "--serve-p95-ms", "10")
+    assert ran.code == 0, ran.err
+    lines = [line.rstrip() for line in ran.out.splitlines()]
+    assert [line.split()[0] for line in lines if line.endswith("knee")] == ["◆", "◆", "◆"]
+    (failed,) = [line for line in lines if "failed: The model took more memory" in line]
+    assert failed.split()[0] == "128"
+    simulated, measured = (next(line for line in lines if line.startswith(word)) for word in ("simulated", "measured"))
+    assert "7.16 ms" in simulated
+    assert "✓ holds" in measured
+    assert "carry the most: 4,180 samples a second" in ran.out
+
+
+def test_benchmark_of_a_load_prints_every_run() -> None:
+    ran, _ = benchmarked(server_report(), "--scenario", "server", "--latency-ms", "10")
+    assert ran.code == 0, ran.err
+    assert ran.out.count("✓ holds") == 4
+    assert ran.out.count("✗ does not hold") == 1
+    assert "failed: The queue grew without end." in ran.out
+
+
+PLAN = benchmark_report().plan
+assert PLAN
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (benchmark_report(), 0),
+        (benchmark_report(plan=None, plan_why="No way to serve it fits."), 1),
+        (benchmark_report(plan=PLAN.model_copy(update={"holds": False})), 1),
+        (benchmark_report(plan=PLAN.model_copy(update={"holds": None, "measured": None})), 1),
+        (benchmark_report(largest_batches=[]), 1),
+        (benchmark_report(points=[]), 1),
+        (benchmark_report(request=BenchmarkOptions(), plan=None, largest_batches=[]), 0),
+        (server_report(), 0),
+        (server_report(scenario=None), 1),
+    ],
+    ids=["all holds", "no plan", "plan fails", "plan unchecked", "no batch fits", "no point", "nothing asked", "rate",
+         "no rate"],
+)  # fmt: skip
+def test_benchmark_leaves_with_zero_only_when_what_was_asked_holds(report: BenchmarkReport, code: int) -> None:
+    assert benchmarked(report)[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("", BenchmarkOptions()),
+        ("--batch-sizes 1,2,2,4 --threads 1,2 --instances 1,2", BenchmarkOptions(
+            scenario=Offline(batch_sizes=[1, 2, 4], threads=[1, 2], instances=[1, 2]))),
+        ("--threads 2", BenchmarkOptions(workload=Workload(threads=2))),
+        ("--memory-mb 80 --serve-p95-ms 9 --serve-rate 50 --serve-memory-mb 300 --serve-max-batch 8 --serve-check 20",
+         BenchmarkOptions(memory_mb=80, serving=ServingGoal(
+            p95_ms=9, rate_per_s=50, memory_mb=300, max_batch=8, check_s=20))),
+        ("--scenario single_stream --duration 1m", BenchmarkOptions(scenario=SingleStream(duration_s=60))),
+        ("--scenario multi_stream --samples-per-query 4", BenchmarkOptions(scenario=MultiStream(samples_per_query=4))),
+        ("--scenario server --latency-ms 9 --percentile 95 --rate 7 --max-batch 8 --max-delay-ms 2 --instances 2 "
+         "--duration 3", BenchmarkOptions(scenario=Server(latency_ms=9, percentile=95, rate_per_s=7, duration_s=3,
+            batching=Batching(max_batch=8, max_delay_ms=2, instances=2)))),
+        ("--runtime openvino --runtime '{\"runtime\": \"onnxruntime\", \"arena\": false}' --deadline 90 --seed 4 "
+         "--dim n=3", BenchmarkOptions(
+            settings=[OpenVinoSettings(), OnnxRuntimeSettings(arena=False)], deadline_s=90, seed=4,
+            workload=Workload(dims={"n": 3}))),
+    ],
+)  # fmt: skip
+def test_what_is_typed_for_a_benchmark_is_what_is_asked(typed: str, meant: BenchmarkOptions) -> None:
+    _, body = benchmarked(benchmark_report(), *shlex.split(typed))
+    asked = {name: value for name, value in body.items() if name in BenchmarkOptions.model_fields}
+    assert BenchmarkOptions.model_validate_json(json.dumps(asked)) == meant
+
+
+def test_profile_prints_operators_nodes_and_groups() -> None:
+    report = profile_of_two()
+    service = Service(job("succeeded", kind="profile"), report=report.model_dump_json(by_alias=True), files={})
+    with scripted(service) as server:
+        ran = enxuto("profile", "digits-int8.onnx", "digits.onnx", "--batch-size", "4", "--server", server.url)
+    assert ran.code == 0, ran.err
+    assert (service.body["model"], service.body["against"]) == ("mdl_digits-int8", "mdl_digits")
+    told = [line.split() for line in ran.out.splitlines()]
+    assert ["QLinearConv", "5", "0.322", "ms", "92.0", "%", "57.3", "%"] in told
+    assert ["block1", "0.158", "ms", "0.292", "ms", "1.85×"] in told
+    assert "18.4 GB/s from memory" in ran.out
 
 
 def test_a_failed_job_leaves_with_one_and_one_paragraph() -> None:
@@ -150,6 +250,36 @@ def test_the_key_comes_from_the_environment_and_shows_nowhere(monkeypatch: pytes
         (["compare", "digits.onnx"], "Missing argument"),
         (["compare", "digits.onnx", "digits.onnx", "--absolute"], "without --max-drop"),
         (["compare", "digits.onnx", "digits.onnx", "--min-speedup", "0"], "--min-speedup"),
+        (["compare", "digits.onnx", "digits.onnx", "--runtime", "tflite"], "no runtime 'tflite'"),
+        (["compare", "digits.onnx", "digits.onnx", "--margin", "much"], "'much' is no share"),
+        (["compare", "digits.onnx", "digits.onnx", "--margin", "0"], "--margin"),
+        (["compare", "digits.onnx", "digits.onnx", "--runtime", '{"runtime": "openvino", "arena": true}'], "arena"),
+        (["optimize", "digits.onnx", "--runtime", "tflite"], "no runtime 'tflite'"),
+        (["benchmark"], "Missing argument"),
+        (["benchmark", "nowhere.onnx"], "there is no file 'nowhere.onnx'"),
+        (["benchmark", "digits.onnx", "--batch-sizes", "0"], "'0' is no list of numbers above zero"),
+        (["benchmark", "digits.onnx", "--batch-sizes", "1,,2"], "is no list"),
+        (["benchmark", "digits.onnx", "--batch-sizes", "1,two"], "is no list"),
+        (["benchmark", "digits.onnx", "--batch-sizes", "999999999"], "--batch-sizes"),
+        (["benchmark", "digits.onnx", "--threads", "5000"], "--threads"),
+        (["benchmark", "digits.onnx", "--scenario", "burst"], "offline"),
+        (["benchmark", "digits.onnx", "--rate", "9"], "goes with --scenario server only"),
+        (["benchmark", "digits.onnx", "--scenario", "server"], "--latency-ms"),
+        (["benchmark", "digits.onnx", "--scenario", "server", "--latency-ms", "nan"], "--latency-ms"),
+        (["benchmark", "digits.onnx", "--scenario", "server", "--latency-ms", "9", "--rate", "0"], "--rate"),
+        (
+            ["benchmark", "digits.onnx", "--scenario", "server", "--latency-ms", "9", "--threads", "1,2"],
+            "more than one",
+        ),
+        (["benchmark", "digits.onnx", "--scenario", "server", "--latency-ms", "9", "--instances", "1,2"], "one number"),
+        (["benchmark", "digits.onnx", "--scenario", "single_stream", "--serve-p95-ms", "9"], "offline only"),
+        (["benchmark", "digits.onnx", "--scenario", "single_stream", "--duration", "long"], "'long' is no time"),
+        (["benchmark", "digits.onnx", "--serve-rate", "9"], "--serve-p95-ms"),
+        (["benchmark", "digits.onnx", "--serve-p95-ms", "-1"], "--serve-p95-ms"),
+        (["benchmark", "digits.onnx", "--batch-sizes", ",".join(map(str, range(1, 34)))], "--batch-sizes"),
+        (["profile", "digits.onnx", "--against-runtime", "openvino"], "without a second model"),
+        (["profile", "digits.onnx", "nowhere.onnx"], "there is no file 'nowhere.onnx'"),
+        (["profile", "digits.onnx", "--batch-size", "0"], "--batch-size"),
         (["techniques", "static_int9"], "there are graph_optimization"),
         (["jobs", "list", "--state", "lost"], "queued"),
         (["nonsense"], "No such command"),
@@ -193,7 +323,8 @@ def test_a_report_is_fetched_long_after(folder: Path) -> None:
         ran = enxuto("jobs", "report", "job_1", "--server", server.url, "-o", "out")
     assert ran.code == 0, ran.err
     assert "★" in ran.out
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["optimized.onnx", "report.html", "report.json"]
+    delivered = {"optimized.onnx", "report.html", "report.json", *DELIVERED}
+    assert {path.name for path in (folder / "out").iterdir()} == delivered
 
 
 def test_techniques_are_listed_with_their_bounds() -> None:
@@ -247,7 +378,7 @@ def test_the_line_of_a_comparison_asks_for_the_same_again() -> None:
     assert CompareOptions.model_validate_json(json.dumps(body)) == options
 
 
-def asked_by(line: str, report: OptimizeReport | CompareReport) -> dict[str, object]:
+def asked_by(line: str, report: Report) -> dict[str, object]:
     """The body that a command line sends to a server."""
     service = Service(job("succeeded"), report=report.model_dump_json(by_alias=True))
     with scripted(service) as server:

@@ -10,11 +10,13 @@ import pytest
 from enxuto.client import Client, JobCancelled, JobFailed, NotUnderstood
 from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.preprocessing import InputPreprocessing
+from enxuto.scenario import Offline, ServingGoal
 from enxuto.search.plan import Progress
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
 from enxuto.techniques.static_int8 import StaticInt8
-from tests.support.reports import compare_report
+from tests.support.reports import benchmark_report, compare_report, profile_of_two, profile_report
 from tests.support.scripted_server import scripted
-from tests.support.scripted_service import LEAN, REPORT, Service, job
+from tests.support.scripted_service import DELIVERED, LEAN, REPORT, Service, job
 
 
 @pytest.fixture
@@ -48,8 +50,9 @@ def test_optimize_sends_what_was_asked_and_takes_home_what_is_recommended(model:
     assert service.body["preprocessing"]["x"]["from"] == "NHWC"  # type: ignore[index]
     assert (service.body["deadline_s"], service.body["seed"], service.body["target"]) == (60.0, 3, "any")
     assert [one for one in server.paths() if one.startswith("POST /v1/datasets")] == ["POST /v1/datasets?name=eval.npz"]
-    assert {path.name for path in out.iterdir()} == {"optimized.onnx", "report.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"optimized.onnx", "report.json", "report.html", *DELIVERED}
     assert (out / "optimized.onnx").read_bytes() == LEAN
+    assert (out / "settings.json").read_bytes() == DELIVERED["settings.json"]
     assert json.loads((out / "report.json").read_text())["verdict"] == "improved"
     assert [one.phase for one in seen] == ["upload", "upload", "queued", "measure", "measure"]
     assert "number 1 in line" in seen[2].message
@@ -71,7 +74,62 @@ def test_compare_names_the_new_model_and_the_reference(model: Path, tmp_path: Pa
         found = client.compare("mdl_new", "mdl_old", None, Thresholds(min_speedup=1.2), out=tmp_path / "out")
     assert found == report
     assert (service.body["model"], service.body["against"]) == ("mdl_new", "mdl_old")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.html"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.html", *DELIVERED}
+
+
+def test_compare_says_by_which_runtimes_and_what_counts_as_equal() -> None:
+    service = Service(job("succeeded"), report=compare_report().model_dump_json(by_alias=True))
+    with scripted(service) as server, Client(server.url) as client:
+        settings, against = OpenVinoSettings(streams=2), OnnxRuntimeSettings(spinning=False)
+        client.compare("mdl_a", "mdl_a", settings=settings, against_settings=against, margin=0.05)
+    assert service.body["margin"] == 0.05
+    assert service.body["settings"] == settings.model_dump(mode="json")
+    assert service.body["against_settings"] == against.model_dump(mode="json")
+
+
+def test_benchmark_sends_the_scenario_and_takes_home_the_plans_files(model: Path, data: Path) -> None:
+    report, files = benchmark_report(), {"config.pbtxt": b"name: x", "serve.py": b"import sys"}
+    out = model.parent / "out"
+    service = Service(job("succeeded"), report=report.model_dump_json(by_alias=True), files=files)
+    with scripted(service) as server, Client(server.url) as client:
+        serving = ServingGoal(p95_ms=10.0, rate_per_s=100.0)
+        found = client.benchmark(model, data, Offline(batch_sizes=[1, 2]), memory_mb=500.0, serving=serving, out=out)
+    assert found == report
+    assert (service.body["kind"], service.body["data"]) == ("benchmark", {"evaluation": "dst_samples"})
+    assert service.body["scenario"] == Offline(batch_sizes=[1, 2]).model_dump(mode="json")
+    assert (service.body["memory_mb"], service.body["serving"]) == (500.0, serving.model_dump(mode="json"))
+    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", *files}
+
+
+def test_profile_names_a_second_model_where_there_is_one() -> None:
+    for report, against in ((profile_report(), None), (profile_of_two(), "mdl_b")):
+        service = Service(job("succeeded"), report=report.model_dump_json(by_alias=True))
+        with scripted(service) as server, Client(server.url) as client:
+            assert client.profile("mdl_a", against, settings=OnnxRuntimeSettings(threads=2)) == report
+        assert (service.body["kind"], service.body.get("against")) == ("profile", against)
+        assert service.body["settings"]["threads"] == 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/passwd", ".hidden", "a/b.json", "report.json", "optimized.onnx", "a\\b.py", "", "x" * 300]
+)
+def test_a_name_that_leads_out_of_the_folder_is_not_written(tmp_path: Path, name: str) -> None:
+    service = Service(job("succeeded"), files={name: b"evil"})
+    with (
+        scripted(service) as server,
+        Client(server.url) as client,
+        pytest.raises(NotUnderstood, match="written into a folder"),
+    ):
+        client.optimize("mdl_abc", out=tmp_path / "deep" / "out")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_was_recorded_is_fetched_when_it_is_asked_for(tmp_path: Path) -> None:
+    with scripted(Service(files={"settings.json": b"{}"})) as server, Client(server.url) as client:
+        listed = {file.name: file for file in client.files("job_1")}
+        assert listed["calls.npz"].role == "raw"
+        path = client.download_file("job_1", listed["settings.json"], tmp_path)
+    assert (path, path.read_bytes()) == (tmp_path / "settings.json", b"{}")
 
 
 def test_a_failed_job_is_an_error_with_the_jobs_own_words(model: Path) -> None:
