@@ -9,7 +9,9 @@ import math
 
 from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.report import Outcome, Verdict
-from enxuto.steps import Drop, Estimate, HostNoise
+from enxuto.scenario import Batching, MultiStream, Offline, Scenario, Server, ServingGoal, SingleStream
+from enxuto.settings import RunSettings
+from enxuto.steps import Drop, Estimate, HostNoise, LatencyProfile
 from enxuto.workload import Workload
 
 SPACE = "\u00a0"
@@ -169,7 +171,101 @@ def thresholds_words(thresholds: Thresholds, metric_name: str) -> list[str]:
     return asked
 
 
-def workload_words(workload: Workload) -> str:
-    threads = "one thread" if workload.threads == 1 else f"{workload.threads} threads"
+def conditions_words(workload: Workload, *, batch: bool = True) -> str:
+    """Without the runtimes; without the batch size where that is what is asked about."""
     dims = [f"{name} = {length}" for name, length in workload.dims.items()]
-    return ", ".join([f"batch {workload.batch_size}", threads, *dims, " or ".join(workload.runtimes)])
+    sizes = [f"batch {workload.batch_size}"] if batch else []
+    return ", ".join([*sizes, _threads(workload.threads), *dims])
+
+
+def workload_words(workload: Workload) -> str:
+    return f"{conditions_words(workload)}, {' or '.join(workload.runtimes)}"
+
+
+_RUNTIMES: dict[str, str] = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+
+
+def settings_words(settings: RunSettings) -> str:
+    """The runtime, and what is not set as its default: "ONNX Runtime, spinning off, graph level basic"."""
+    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude={"runtime"})
+    told = [_setting_words(name, value) for name, value in changed.items() if value is not None]
+    return ", ".join([_RUNTIMES[settings.runtime], *told])
+
+
+def _setting_words(name: str, value: str | bool | int) -> str:
+    spoken = name.replace("_", " ")
+    if isinstance(value, bool):
+        return f"{spoken} {'on' if value else 'off'}"
+    return _threads(value) if name == "threads" and isinstance(value, int) else f"{spoken} {value}"
+
+
+def way_words(settings: RunSettings, threads: int, instances: int) -> str:
+    """How a model is run: "ONNX Runtime, 2 copies of one thread"."""
+    bare = settings_words(settings.model_copy(update={"threads": None}))
+    return f"{bare}, {_threads(threads)}" if instances == 1 else f"{bare}, {instances} copies of {_threads(threads)}"
+
+
+def _threads(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"
+
+
+def batching_words(batching: Batching) -> str:
+    """Such as: 2 copies, batches of up to 16, gathered for at most 2 ms."""
+    copies = "one copy" if batching.instances == 1 else f"{batching.instances} copies"
+    if batching.max_batch == 1:
+        return f"{copies}, requests one by one"
+    waiting = f"gathered for at most {unit(f'{batching.max_delay_ms:g}', 'ms')}"
+    return f"{copies}, batches of up to {batching.max_batch}, {waiting if batching.max_delay_ms else 'no waiting'}"
+
+
+def percentiles_words(profile: LatencyProfile) -> str:
+    names = (("p50", profile.p50_ms), ("p90", profile.p90_ms), ("p95", profile.p95_ms), ("p99", profile.p99_ms))
+    return ", ".join(f"{name} {milliseconds(value)}" for name, value in names if value is not None)
+
+
+def count(value: int | None) -> str:
+    """A large number: 18.9 million."""
+    if value is None:
+        return "–"
+    for power, name in ((12, "trillion"), (9, "billion"), (6, "million")):
+        if value >= 10**power:
+            return unit(significant(value / 10**power), name)
+    return f"{value:,}"
+
+
+def rate(value: float | None) -> str:
+    """How many in a second."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}/s" if value >= 100 else f"{significant(value)}/s"
+
+
+def scenario_words(scenario: Scenario) -> str:
+    match scenario:
+        case Offline():
+            return f"offline: {_offline_words(scenario)}"
+        case SingleStream():
+            return f"single stream: one request at a time for {seconds(scenario.duration_s)}"
+        case MultiStream():
+            return f"multi stream: requests of {scenario.samples_per_query} samples for {seconds(scenario.duration_s)}"
+        case Server():
+            limit = f"p{scenario.percentile:g} ≤ {unit(f'{scenario.latency_ms:g}', 'ms')}"
+            sought = (
+                "the highest rate" if scenario.rate_per_s is None else f"{scenario.rate_per_s:,g} requests a second"
+            )
+            return f"server: {sought} with {limit}, {batching_words(scenario.batching)}"
+
+
+def _offline_words(scenario: Offline) -> str:
+    sizes = scenario.batch_sizes
+    batches = f"batches of {', '.join(map(str, sizes))}" if sizes else "batches doubled until nothing is gained"
+    threads = f"; threads {', '.join(map(str, scenario.threads))}" if scenario.threads else ""
+    copies = "" if scenario.instances == [1] else f"; copies {', '.join(map(str, scenario.instances))}"
+    return batches + threads + copies
+
+
+def serving_words(goal: ServingGoal) -> str:
+    """What a serving plan must carry, as a phrase."""
+    sought = "the highest rate" if goal.rate_per_s is None else f"{goal.rate_per_s:,g} requests a second"
+    memory = "" if goal.memory_mb is None else f" and {unit(f'{goal.memory_mb:g}', 'MB')}"
+    return f"a plan to serve {sought} within a p95 of {unit(f'{goal.p95_ms:g}', 'ms')}{memory}"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import assert_never
 
 import jinja2
 
 from enxuto import words
 from enxuto.deliver import files_of
 from enxuto.render.gaps import not_measured
-from enxuto.render.plots import bars, trade_off
-from enxuto.render.repeat import CALIBRATION, EVALUATION, repeat_line
+from enxuto.render.illustrate import benchmark_drawings, compare_drawings, optimize_drawings, profile_drawings
+from enxuto.render.load import benchmark_facts, profile_facts
+from enxuto.render.plots import bars
+from enxuto.render.purposes import purposes
+from enxuto.render.repeat import CALIBRATION, EVALUATION, repeat_http, repeat_line
 from enxuto.render.rows import headline, rows
 from enxuto.render.sides import sides
-from enxuto.report import CompareReport, OptimizeReport, ReportAdapter
+from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report, ReportAdapter
 from enxuto.schema import Digest
 from enxuto.steps import Rendered, RenderReport
 
@@ -33,19 +37,37 @@ def render_report(step: RenderReport, files: Mapping[Digest, Path], out: Path) -
     return Rendered(file=FILE, delivered_files={name: f"{DELIVERED}/{name}" for name in files_of(report)})
 
 
-def html(report: OptimizeReport | CompareReport) -> str:
+def html(report: Report) -> str:
     facts = {
         "report": report,
         "gaps": not_measured(report),
         "repeat": repeat_line(report),
+        "repeat_http": repeat_http(report),
+        "delivered": purposes(files_of(report)),
         "stand_ins": {"evaluation": EVALUATION, "calibration": CALIBRATION},
     }
-    if isinstance(report, OptimizeReport):
-        found = rows(report)
-        return _template("optimize.html").render(
-            facts, rows=found, headline=headline(report), bars=bars(report, found), trade_off=trade_off(report, found)
-        )
-    return _template("compare.html").render(facts, sides=sides(report))
+    return _template(f"{report.kind}.html").render(facts, **_own_facts(report))
+
+
+def _own_facts(report: Report) -> dict[str, object]:
+    """What only pages of this kind show."""
+    match report:
+        case OptimizeReport():
+            found = rows(report)
+            return {
+                "rows": found,
+                "headline": headline(report),
+                "bars": bars(report, found),
+                "drawings": optimize_drawings(report, found),
+            }
+        case CompareReport():
+            return {"sides": sides(report), "drawings": compare_drawings(report)}
+        case BenchmarkReport():
+            return {**benchmark_facts(report), "drawings": benchmark_drawings(report)}
+        case ProfileReport():
+            return {**profile_facts(), "drawings": profile_drawings(report)}
+        case _:
+            assert_never(report)
 
 
 def _template(name: str) -> jinja2.Template:

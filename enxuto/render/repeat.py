@@ -1,59 +1,129 @@
-"""The command line that does a report's job again."""
+"""What does a report's job again: a command line, and a request to a server."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from decimal import Decimal
+from typing import Any
 
 from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
-from enxuto.report import CompareReport, OptimizeReport
+from enxuto.render.repeat_load import load_words, number, runtime_argument
+from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
+from enxuto.request import MARGIN, BenchmarkOptions, CompareOptions, JudgedOptions, ProfileOptions, RunOptions
+from enxuto.scenario import Offline
+from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.workload import Workload
 
 EVALUATION, CALIBRATION = "evaluation-data.npz", "calibration-data.npz"
 """Reports know data by digest only; these names stand for the files."""
+_USUAL = Workload().runtimes
 
 
-def repeat_line(report: OptimizeReport | CompareReport) -> str:
+def repeat_line(report: Report) -> str:
     """A line for a shell; the files that it names are those whose digests the report gives."""
-    if isinstance(report, OptimizeReport):
-        words = ["enxuto", "optimize", _file(report.model_name)]
-    else:
-        words = ["enxuto", "compare", _file(report.against_name), _file(report.model_name)]
-    words += _data(report.replay.datasets)
-    if isinstance(report, CompareReport):
-        words += _thresholds(report.request.thresholds)
-    elif report.request.recipe:
-        words += ["--recipe", recipe_argument(report.request.recipe)]
-    elif report.goal:
-        words += _goal(report.goal)
     request = report.request
-    words += _metric(request.metric) + _preprocessing(request.preprocessing) + _workload(request.workload)
-    if request.deadline_s is not None:
-        words += ["--deadline", f"{request.deadline_s:g}"]
+    words = ["enxuto", report.kind, *map(_file, _models(report)), *_data(report)]
+    match report:
+        case OptimizeReport():
+            words += _search(report)
+        case CompareReport():
+            words += _thresholds(report.request.thresholds) + _both_runtimes(report.request)
+        case BenchmarkReport():
+            words += load_words(report.request)
+        case ProfileReport():
+            words += _both_runtimes(report.request)
+    if isinstance(request, JudgedOptions):
+        words += _metric(request.metric)
+        words += [] if request.margin == MARGIN else ["--margin", number(request.margin)]
+    words += _preprocessing(request.preprocessing) + _workload(request)
+    if request.deadline_s is not None and report.kind in ("optimize", "benchmark"):
+        words += ["--deadline", number(request.deadline_s)]
     return shlex.join([*words, "--seed", str(request.seed)])
+
+
+def repeat_http(report: Report) -> str:
+    """The same for a server; ids stand where uploads have their own."""
+    asked = _told(
+        report.request.model_dump(mode="json", by_alias=True),
+        report.request.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+    )
+    body: dict[str, object] = {"kind": report.kind, "model": "MODEL_ID"}
+    if isinstance(report, CompareReport) or (isinstance(report, ProfileReport) and report.against):
+        body["against"] = "AGAINST_ID"
+    if report.replay.datasets:
+        body["data"] = {role: f"{role.upper()}_ID" for role in _roles(report)}
+    document = json.dumps(body | asked, indent=2)
+    return (
+        "curl -fsS \"$URL/v1/jobs\" -H 'Content-Type: application/json' --data-binary @- <<'JSON'\n"
+        + document
+        + "\nJSON"
+    )
+
+
+def _told(whole: Any, changed: Any) -> Any:
+    """What is not as usual, and what says of which kind it is."""
+    if isinstance(whole, dict):
+        return {
+            name: _told(value, changed[name]) if name in changed else value
+            for name, value in whole.items()
+            if name in changed or name in ("kind", "runtime")
+        }
+    if isinstance(whole, list):
+        return [_told(value, sparse) for value, sparse in zip(whole, changed, strict=True)]
+    return whole
+
+
+def _models(report: Report) -> list[str]:
+    match report:
+        case CompareReport():
+            return [report.against_name, report.model_name]
+        case ProfileReport():
+            return [report.model_name, *([report.against.model_name] if report.against else [])]
+        case _:
+            return [report.model_name]
+
+
+def _search(report: OptimizeReport) -> list[str]:
+    allowed = report.request.workload.runtimes
+    runtimes = [] if allowed == _USUAL else [word for name in allowed for word in ("--runtime", name)]
+    if report.request.recipe:
+        return ["--recipe", recipe_argument(report.request.recipe), *runtimes]
+    return [*(_goal(report.goal) if report.goal else []), *runtimes]
+
+
+def _both_runtimes(request: CompareOptions | ProfileOptions) -> list[str]:
+    first = request.workload.runtimes[0]
+    settings = request.settings or (None if first == _USUAL[0] else DEFAULT_SETTINGS[first])
+    options = {"--runtime": settings, "--against-runtime": request.against_settings}
+    return [word for option, one in options.items() if one for word in (option, runtime_argument(one))]
+
+
+def _roles(report: Report) -> list[str]:
+    evaluation, calibration = (report.replay.datasets.get(role) for role in ("evaluation", "calibration"))
+    return [
+        *(["evaluation"] if evaluation else []),
+        *(["calibration"] if calibration not in (None, evaluation) else []),
+    ]
 
 
 def _file(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def _data(datasets: dict[str, str]) -> list[str]:
-    evaluation, calibration = datasets.get("evaluation"), datasets.get("calibration")
-    words = ["--data", EVALUATION] if evaluation else []
-    if calibration and calibration != evaluation:
-        words += ["--calibration", CALIBRATION]
-    return words
+def _data(report: Report) -> list[str]:
+    options = {"evaluation": ["--data", EVALUATION], "calibration": ["--calibration", CALIBRATION]}
+    return [word for role in _roles(report) for word in options[role]]
 
 
 def _goal(goal: Goal) -> list[str]:
     words = ["--maximize", goal.maximize] if goal.maximize else ["--minimize", goal.objective]
     words += _max_drop(goal.max_drop) if goal.max_drop else ["--max-drop", "none"]
     for option, limit in (("--p95-ms", goal.p95_ms), ("--size-mb", goal.size_mb), ("--memory-mb", goal.memory_mb)):
-        words += [option, _number(limit)] if limit is not None else []
+        words += [option, number(limit)] if limit is not None else []
     return words
 
 
@@ -64,12 +134,8 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
         ("--max-size-ratio", thresholds.max_size_ratio),
         ("--max-memory-ratio", thresholds.max_memory_ratio),
     ):
-        words += [option, _number(limit)] if limit is not None else []
+        words += [option, number(limit)] if limit is not None else []
     return words
-
-
-def _number(value: float) -> str:
-    return repr(value).removesuffix(".0")
 
 
 def _max_drop(limit: MaxDrop) -> list[str]:
@@ -102,8 +168,12 @@ def _preprocessing(preprocessing: Preprocessing) -> list[str]:
     return ["--preprocessing", json.dumps(given)]
 
 
-def _workload(workload: Workload) -> list[str]:
-    words = ["--batch-size", str(workload.batch_size), "--threads", str(workload.threads)]
+def _workload(request: RunOptions) -> list[str]:
+    workload, words = request.workload, []
+    if not isinstance(request, BenchmarkOptions):
+        words += ["--batch-size", str(workload.batch_size), "--threads", str(workload.threads)]
+    elif not (isinstance(request.scenario, Offline) and request.scenario.threads):
+        words += ["--threads", str(workload.threads)]
     for name, length in workload.dims.items():
         words += ["--dim", f"{name}={length}"]
     return words

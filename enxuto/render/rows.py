@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from enxuto.report import Candidate, Measurements, OptimizeReport, Outcome
+from enxuto.settings import DEFAULT_SETTINGS
+from enxuto.words import settings_words
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Row:
     outcome: Outcome | None = None
     reason: str = ""
     notes: tuple[str, ...] = ()
+    settings: str = ""
+    """How its runtime is set up, where that is not what the original is run with."""
     winner: bool = False
     unproven: bool = False
     pareto: bool = False
@@ -51,12 +55,18 @@ def _rows(report: OptimizeReport, number: int, one: Candidate) -> Iterator[Row]:
         outcome=one.outcome,
         reason=one.reason,
         notes=tuple(one.notes),
+        settings=_settings(report, one),
         winner=one.name == report.winner,
         unproven=one.name == report.unproven,
         pareto=one.name in report.pareto,
     )
     if one.confirmation:
         yield Row(number=str(number), name=one.name, role="confirmation", seen=one.confirmation, size_bytes=size_bytes)
+
+
+def _settings(report: OptimizeReport, one: Candidate) -> str:
+    usual = DEFAULT_SETTINGS[report.workload.runtimes[0]]
+    return "" if one.settings == usual or one.model is None else settings_words(one.settings)
 
 
 @dataclass(frozen=True)

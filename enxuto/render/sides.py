@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enxuto.render.plots import Column, drop_column, factor_bar, factor_column
 from enxuto.render.scale import Bar, bar, drop_scale, factor_scale
@@ -22,6 +22,8 @@ class Side:
     interval: str
     bar: Bar | None
     column: Column | None
+    beside: str = ""
+    """Another number that says the same in another way."""
 
 
 def sides(report: CompareReport) -> list[Side]:
@@ -39,9 +41,11 @@ def _speed(report: CompareReport) -> Side:
     asked = report.request.thresholds.min_speedup
     words = "" if asked is None else f"at least {asked:g}×"
     loads = report.measured.load_ratios
-    return _factor_side(
+    side = _factor_side(
         report, "Speed", "reference's time over the new model's; more is faster", words, report.speed, loads
     )
+    cpu = report.measured.cpu_speedup
+    return replace(side, beside=f"In processor time: {factor(cpu.value)}, {interval(cpu)}.") if cpu else side
 
 
 def _ratio(report: CompareReport, name: str, reads: str, axis: Axis, asked: float | None) -> Side:

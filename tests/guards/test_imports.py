@@ -12,7 +12,19 @@ import pytest
 from tests.support.tree import PACKAGES, modules
 
 HEAVY = frozenset(
-    {"numpy", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "openvino", "scipy", "torch", "safetensors", "ml_dtypes"}
+    {
+        "numpy",
+        "onnx",
+        "onnx_ir",
+        "onnxscript",
+        "onnxruntime",
+        "openvino",
+        "scipy",
+        "torch",
+        "safetensors",
+        "ml_dtypes",
+        "matplotlib",
+    }
 )
 HEAVY_HOMES = (
     "enxuto.model_file", "enxuto.dataset", "enxuto.graph", "enxuto.quantization", "enxuto.pruning",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,23 +14,54 @@ from pydantic import ValidationError
 
 from enxuto.deliver import files_of
 from enxuto.render.page import html, render_report
-from enxuto.report import Baseline, CompareReport, Measurements, OptimizeReport, Verdict
+from enxuto.report import Baseline, Measurements, ProfileReport, Report, Verdict
 from enxuto.steps import RenderReport
-from tests.support.reports import compare_report, digest, optimize_report, without_data
+from enxuto.words import significant
+from tests.support.reports import (
+    benchmark_report,
+    compare_report,
+    digest,
+    optimize_report,
+    profile_of_two,
+    profile_report,
+    server_report,
+    without_data,
+)
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'
+REPORTS: dict[str, Report] = {
+    "optimize": optimize_report(),
+    "optimize without data": without_data(),
+    "compare": compare_report(),
+    "benchmark": benchmark_report(),
+    "server": server_report(),
+    "profile": profile_report(),
+    "profile of two": profile_of_two(),
+}
+every_report = pytest.mark.parametrize("name", REPORTS)
+VOID = {"meta", "br", "col", "hr", "img", "input", "link"}
 
 
 class Elements(HTMLParser):
-    """Every tag with its attributes."""
+    """Every tag with its attributes; each that opens must close in its turn."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
         self.feed(page)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
 
 
 def text_of(page: str) -> str:
@@ -54,18 +88,42 @@ def test_what_is_no_report_is_not_rendered(tmp_path: Path) -> None:
         render_report(RenderReport(report=digest("report")), {digest("report"): report}, tmp_path)
 
 
-@pytest.mark.parametrize("report", [optimize_report(), without_data(), compare_report()], ids=lambda one: one.verdict)
-def test_a_page_is_whole_in_itself(report: OptimizeReport | CompareReport) -> None:
-    page = html(report)
-    elements = Elements(page).found
-    assert not {"script", "link", "img", "iframe", "object", "embed", "form", "a"} & {tag for tag, _ in elements}
-    loads = [(tag, name) for tag, attributes in elements for name in attributes if name in ("src", "href", "style")]
-    assert loads == []
-    assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
-    assert "url(" not in page
+@cache
+def page_of(name: str) -> str:
+    return html(REPORTS[name])
+
+
+@every_report
+def test_a_page_is_whole_in_itself(name: str) -> None:
+    page = page_of(name)
+    elements = Elements(page)
+    assert elements.open == []
+    assert not {"script", "link", "img", "image", "iframe", "object", "embed", "form", "a"} & {
+        tag for tag, _ in elements.found
+    }
+    assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
+    asked = [value for _, attributes in elements.found for name, value in attributes.items() if name in ("src", "href")]
+    assert [value for value in asked if not (value or "").startswith("#")] == []
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
     assert "@import" not in page
     assert "http:" not in page
     assert "https:" not in page
+
+
+@every_report
+def test_what_is_referred_to_is_there_once(name: str) -> None:
+    page = page_of(name)
+    elements = Elements(page).found
+    ids = [value for _, attributes in elements if (value := attributes.get("id"))]
+    assert len(ids) == len(set(ids))
+    used = {*re.findall(r'href="#([^"]+)"', page), *re.findall(r"url\(#([^)]+)\)", page)}
+    used |= {one for named in re.findall(r'aria-labelledby="([^"]+)"', page) for one in named.split()}
+    assert used <= set(ids)
+
+
+@every_report
+def test_the_same_report_is_the_same_page(name: str) -> None:
+    assert html(REPORTS[name]) == page_of(name)
 
 
 def test_a_hostile_name_is_only_ever_text() -> None:
@@ -85,11 +143,36 @@ def test_a_hostile_name_is_only_ever_text() -> None:
         )
     )
     page += html(compare_report(model_name=HOSTILE, against_name=HOSTILE, why=HOSTILE, metric_name=HOSTILE))
+    point = benchmark_report().points[0].model_copy(update={"outcome": "failed", "reason": HOSTILE, "code": HOSTILE})
+    page += html(benchmark_report(model_name=HOSTILE, points=[point, *benchmark_report().points], plan_why=HOSTILE))
+    page += html(hostile_profile(HOSTILE))
     tags = {tag for tag, _ in Elements(page).found}
     assert not tags & {"script", "img"}
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
     assert "<script" not in page
     assert "{{ 7*7 }}" in page, "a name is never read as a template"
+
+
+def hostile_profile(name: str) -> ProfileReport:
+    report = profile_of_two()
+    nodes = [one.model_copy(update={"name": name, "op_type": name, "group": name}) for one in report.profile.nodes]
+    kinds = [one.model_copy(update={"op_type": name}) for one in report.profile.operators[:1]]
+    profile = report.profile.model_copy(update={"nodes": nodes, "operators": kinds, "model_name": name})
+    groups = [one.model_copy(update={"group": name, "op_types": [name]}) for one in report.groups]
+    return report.model_copy(update={"model_name": name, "profile": profile, "groups": groups, "why": name})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        r"$\frac{", "$x^2$", "</svg></title><b>", "]]><![CDATA[", "&amp;&#0;", "a" * 5000, "שלום עולם ‮gnp", "模型 🦀 é",
+        "\x00\x1b\x7f\ufffe", "\n\n\t", "", "%s {0} {{x}}", "#070001",
+    ],
+)  # fmt: skip
+def test_a_plot_takes_any_name_as_text(name: str) -> None:
+    elements = Elements(html(hostile_profile(name)))
+    assert elements.open == []
+    assert "b" not in {tag for tag, attributes in elements.found if not attributes}
 
 
 def test_the_headline_numbers_stand_with_their_intervals() -> None:
@@ -165,3 +248,79 @@ def test_a_comparison_shows_each_side_with_its_threshold() -> None:
         "1.24 MB against 4.84 MB.",
     ):
         assert fact in text
+
+
+def test_a_benchmark_shows_every_point_and_why_some_are_missing() -> None:
+    report = benchmark_report()
+    text = text_of(html(report))
+    for point in report.points:
+        assert not point.reason or f"{point.batch_size} ! failed : {point.reason} ({point.code})" in text
+        assert not point.samples_per_s or f"{point.batch_size} {significant(point.samples_per_s.value, 4)}" in text
+    for fact in (
+        "Highest throughput 4,107/s",
+        "ONNX Runtime, 2 copies of one thread",
+        "Knee of the fastest curve batch 24",
+        "Largest batch within 70 MB 35",
+        "batch 128 did not run",
+        "2 copies, batches of up to 16, gathered for at most 2 ms",
+        "p95 7.60 ms, 7.16 ms were foreseen (+6.2&nbsp;%); within the limit: ✓ yes",
+        "p95 7.16 ms 7.60 ms",
+        "a plan to serve 3,000 requests a second within a p95 of 10 ms",
+    ):
+        assert fact in text
+
+
+def test_a_load_says_what_holds_and_what_is_short_of_the_rules() -> None:
+    text = text_of(html(server_report()))
+    for fact in (
+        "server: the highest rate with p99 ≤ 10 ms, one copy, requests one by one",
+        "MLPerf wants runs of 600 s and 270,336 queries",
+        "1,750/s ✓ yes",
+        "2,000/s ✗ no",
+        "! failed : The queue grew without end. (step_timeout)",
+        "What MLPerf would accept",
+    ):
+        assert fact in text
+
+
+def test_a_plan_that_was_not_checked_says_so() -> None:
+    report = benchmark_report()
+    assert report.plan
+    unchecked = report.plan.model_copy(
+        update={"measured": None, "difference": None, "holds": None, "check_failed": "The load run crashed."}
+    )
+    text = text_of(html(benchmark_report(plan=unchecked)))
+    assert "no: The load run crashed." in text
+    assert "it was simulated, and not checked by a real load" in text
+
+
+def test_a_profile_tells_nodes_operators_and_groups() -> None:
+    report = profile_of_two()
+    assert report.against
+    text = text_of(html(report))
+    for profile in (report.profile, report.against):
+        assert all(one.name in text and one.op_type in text for one in profile.nodes)
+    for fact in (
+        "QLinearConv (INT8) block1/conv1",
+        "measured before on the same kind of machine: 104 GFLOP/s in FP32, 410 GOP/s in INT8, 18.4 GB/s of memory",
+        "image_QuantizeLinear QuantizeLinear; was nothing 0.00900 ms – –",
+    ):
+        assert fact in text
+
+
+def test_a_comparison_tells_processor_time_and_how_likely_the_split_is() -> None:
+    text = text_of(html(compare_report()))
+    assert "In processor time: 1.85×, 1.83–1.87." in text
+    assert "with a probability of 0.34 (exact McNemar test)" in text
+
+
+def test_settings_are_told_where_they_are_not_the_usual_ones() -> None:
+    assert text_of(html(optimize_report())).count("ONNX Runtime, spinning off, arena off") == 1
+
+
+def test_it_can_be_done_again_here_and_on_a_server() -> None:
+    page = html(server_report())
+    text = unescape(text_of(page))
+    assert "enxuto benchmark digits.onnx --scenario server --latency-ms 10 --percentile 99 --duration 10" in text
+    body = json.loads(text[text.index("<<'JSON' ") + 9 : text.index(" JSON ", text.index("<<'JSON' ") + 9)])
+    assert body["scenario"] == {"kind": "server", "latency_ms": 10.0}

@@ -1,0 +1,169 @@
+"""Load: latency over the rate of requests, and what a simulation foresaw beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from enxuto import words
+from enxuto.render.figures import axes as on
+from enxuto.render.figures.canvas import Drawing, Tips, drawing
+from enxuto.render.figures.palette import BAD, FIRST, INK, PAPER, SECOND, SOFT
+from enxuto.report import Run, ServingPlan
+from enxuto.steps import BatchCount, LatencyProfile
+
+PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
+_NAMES = {"p999": "p99.9"}
+
+
+def percentile(profile: LatencyProfile, name: str) -> float | None:
+    found: float | None = getattr(profile, f"{name}_ms")
+    return found
+
+
+def name_of(percentile: str) -> str:
+    return _NAMES.get(percentile, percentile)
+
+
+def distribution(runs: Sequence[Run], limit_ms: float | None) -> Drawing | None:
+    """Percentiles of each run's latency; None where nothing was measured."""
+    seen = [(run, run.found) for run in runs if run.found]
+    if not seen:
+        return None
+
+    def paint(figure: Figure, tips: Tips) -> None:
+        axes = figure.add_subplot()
+        for run, found in seen:
+            known = [(place, one) for place, name in enumerate(PERCENTILES)
+                     if (one := percentile(found.latency, name)) is not None]  # fmt: skip
+            broken = run.holds is False
+            axes.plot([x for x, _ in known], [y for _, y in known], color=BAD if broken else FIRST,
+                      linestyle=(0, (4, 2)) if broken else "-", marker="x" if broken else "o", markersize=6,
+                      gid=tips.add(_run_name(run)))  # fmt: skip
+            axes.annotate(_run_name(run), known[-1], (7, 0), textcoords="offset points", va="center", fontsize=11,
+                          color=BAD if broken else FIRST)  # fmt: skip
+        axes.set_xlim(-0.3, len(PERCENTILES) - 0.2)
+        axes.set_xticks(range(len(PERCENTILES)), [name_of(name) for name in PERCENTILES])
+        on.logarithmic(axes, "y")
+        if limit_ms is not None:
+            _limit(axes, limit_ms)
+        axes.set_ylabel("latency of a query, ms")
+
+    told = "; ".join(f"{_run_name(run)}: {words.percentiles_words(found.latency)}" for run, found in seen)
+    return drawing(
+        "distribution", "Latency, percentile by percentile",
+        "One line a run, waiting included; a percentile is missing where fewer than ten queries lie beyond it. Dashed "
+        "with ×: the run does not hold what was asked.", told, paint, height=320,
+    )  # fmt: skip
+
+
+def over_rate(runs: Sequence[Run], percentile_name: str, limit_ms: float | None) -> Drawing | None:
+    """The judged percentile over the rate; None below two rates."""
+    seen = sorted(((run.rate_per_s, run.percentile_ms, run) for run in runs if run.rate_per_s and run.percentile_ms),
+                  key=lambda one: one[0])  # fmt: skip
+    if len(seen) < 2:
+        return None
+
+    def paint(figure: Figure, tips: Tips) -> None:
+        axes = figure.add_subplot()
+        axes.plot([x for x, _, _ in seen], [y for _, y, _ in seen], color=SOFT, linewidth=1.2)
+        for holds, marker, colour, label in ((True, "o", FIRST, "holds"), (False, "x", BAD, "does not hold")):
+            these = [(x, y) for x, y, run in seen if (run.holds is not False) == holds]
+            if these:
+                axes.plot([x for x, _ in these], [y for _, y in these], linestyle="none", marker=marker, color=colour,
+                          markersize=8, markeredgewidth=2, label=label)  # fmt: skip
+        on.logarithmic(axes, "y")
+        on.linear(axes, "x")
+        if limit_ms is not None:
+            _limit(axes, limit_ms)
+        axes.set_xlabel("queries a second")
+        axes.set_ylabel(f"{percentile_name} of the latency, ms")
+        on.legend_below(figure, axes)
+
+    told = "; ".join(f"{x:g} a second: {words.milliseconds(y)}" for x, y, _ in seen)
+    return drawing(
+        "over-rate", f"{percentile_name} over the rate", "Each point is one run with seeded Poisson arrivals.", told,
+        paint, height=320,
+    )  # fmt: skip
+
+
+def _limit(axes: Axes, limit_ms: float) -> None:
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, limit_ms / 1.3), max(high, limit_ms * 1.3))
+    axes.axhline(limit_ms, color=BAD, linewidth=1.4)
+    axes.annotate("limit", (0, limit_ms), (4, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  color=BAD, fontsize=11)  # fmt: skip
+
+
+def _run_name(run: Run) -> str:
+    return f"{run.rate_per_s:,.4g} a second" if run.rate_per_s else "one by one"
+
+
+def foreseen_and_measured(plan: ServingPlan, limit_ms: float) -> Drawing:
+    """Latency percentiles, side by side."""
+
+    def paint(figure: Figure, tips: Tips) -> None:
+        axes = figure.add_subplot()
+        sides = [("simulated", plan.simulated.latency, -0.12, "D", PAPER, SECOND)]
+        if plan.measured:
+            sides.append(("measured", plan.measured.latency, 0.12, "o", FIRST, FIRST))
+        for label, profile, shift, marker, face, edge in sides:
+            known = [(place + shift, one) for place, name in enumerate(PERCENTILES)
+                     if (one := percentile(profile, name)) is not None]  # fmt: skip
+            axes.vlines([x for x, _ in known], 0, [y for _, y in known], color=edge, linewidth=1.2)
+            axes.plot([x for x, _ in known], [y for _, y in known], linestyle="none", marker=marker, markersize=8,
+                      markerfacecolor=face, markeredgecolor=edge, markeredgewidth=1.8, label=label)  # fmt: skip
+        axes.set_xlim(-0.6, len(PERCENTILES) - 0.4)
+        axes.set_xticks(range(len(PERCENTILES)), [name_of(name) for name in PERCENTILES])
+        axes.set_ylim(0, max(axes.get_ylim()[1], limit_ms * 1.15))
+        on.linear(axes, "y")
+        axes.axhline(limit_ms, color=BAD, linewidth=1.4)
+        axes.annotate("limit of p95", (0, limit_ms), (4, 4), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", color=BAD, fontsize=11)  # fmt: skip
+        axes.set_ylabel("latency of a request, ms")
+        on.legend_below(figure, axes)
+
+    told = f"Simulated: {words.percentiles_words(plan.simulated.latency)}."
+    if plan.measured:
+        told += f" Measured: {words.percentiles_words(plan.measured.latency)}."
+    return drawing(
+        "plan-latency", "Simulated and measured latency", "Waiting included; both had the same arrivals.", told, paint,
+        height=300,
+    )  # fmt: skip
+
+
+def batches_of(plan: ServingPlan) -> Drawing:
+    """How large the batches were that the batcher gathered."""
+
+    def shares(batches: Sequence[BatchCount]) -> dict[int, float]:
+        total = sum(one.count for one in batches) or 1
+        return {one.size: 100 * one.count / total for one in batches}
+
+    batches = [*plan.simulated.batches, *(plan.measured.batches if plan.measured else [])]
+    sizes = sorted({one.size for one in batches})
+
+    def paint(figure: Figure, tips: Tips) -> None:
+        axes = figure.add_subplot()
+        sides = [("simulated", shares(plan.simulated.batches), -0.2, PAPER, "////", SECOND)]
+        if plan.measured:
+            sides.append(("measured", shares(plan.measured.batches), 0.2, FIRST, "", FIRST))
+        for label, found, shift, face, hatch, edge in sides:
+            axes.bar(
+                [sizes.index(size) + shift for size in found], list(found.values()), 0.4, label=label, facecolor=face,
+                hatch=hatch, edgecolor=edge, linewidth=1,
+            )  # fmt: skip
+        on.linear(axes, "y", lambda value: f"{on.bare(value)} %", most=5)
+        shown = range(0, len(sizes), max(1, -(-len(sizes) // 12)))
+        axes.set_xticks(list(shown), [str(sizes[place]) for place in shown])
+        axes.set_xlabel("requests in a batch")
+        axes.set_ylabel("share of the batches")
+        axes.spines["bottom"].set_color(INK)
+        on.legend_below(figure, axes)
+
+    told = ", ".join(f"{size}: {share:.0f} %" for size, share in shares(plan.simulated.batches).items())
+    return drawing(
+        "plan-batches", "How large the batches were",
+        "Calls of the model by the number of requests that they answered.", f"Simulated: {told}", paint, height=300,
+    )  # fmt: skip
