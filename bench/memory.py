@@ -1,10 +1,11 @@
 """Memory of models of yours: what it goes to, how well activations are predicted, and how well it repeats.
 
     python -m bench.memory MODEL [MODEL ...] [--batches 1 8 64] [--dim NAME=SIZE ...] [--runtime onnxruntime]
-                           [--repeats 1] [--no-pattern]
+                           [--repeats 1] [--single] [--no-pattern]
 
-One line a model and batch size, in megabytes (10^6 bytes), medians where there are several repeats, each in a fresh
-process in the box: the peak, what it splits into, its spread (highest over lowest), then for ONNX Runtime
+One line a model and batch size, in megabytes (10^6 bytes), medians where there are several repeats, each as in a job:
+the lowest of up to three fresh processes in the box, or with ``--single`` the first one. The peak, what it splits into,
+how far the repeats' peaks are apart (highest over lowest), then for ONNX Runtime
 
     predicted  the highest sum of the tensors held at one time by the shapes, inputs included
     told       what ONNX Runtime's own profile says of its first call: highest in use in its arena, inputs added
@@ -27,6 +28,8 @@ from pathlib import Path
 
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.process import StepRunner
+from enxuto.search.memory import lowest_memory
+from enxuto.search.plan import Progress, Reply
 from enxuto.settings import DEFAULT_SETTINGS, OnnxRuntimeSettings, RunSettings
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Subject
 from enxuto.workload import Workload
@@ -42,6 +45,8 @@ from pathlib import Path
 import onnxruntime as ort
 from enxuto.dataset import feeds_for
 from enxuto.runtimes.onnxruntime import OnnxRuntimeModel, session_options
+from enxuto.search.memory import lowest_memory
+from enxuto.search.plan import Progress, Reply
 from enxuto.settings import OnnxRuntimeSettings
 from enxuto.workload import Workload
 
@@ -71,6 +76,7 @@ def main() -> None:
     parser.add_argument("--dim", nargs="*", default=[], help="Sizes of symbolic axes that are not the batch.")
     parser.add_argument("--runtime", choices=list(DEFAULT_SETTINGS), default="onnxruntime")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--single", action="store_true", help="One process a repeat.")
     parser.add_argument("--no-pattern", action="store_true", help="ONNX Runtime without memory patterns.")
     arguments = parser.parse_args()
     settings = DEFAULT_SETTINGS[arguments.runtime]
@@ -80,12 +86,15 @@ def main() -> None:
     print(_ROW.format(*_TITLES))
     for path in arguments.models:
         for batch in arguments.batches:
-            print(_row(path, Workload(batch_size=batch, dims=dims), settings, arguments.repeats), flush=True)
+            print(
+                _row(path, Workload(batch_size=batch, dims=dims), settings, arguments.repeats, arguments.single),
+                flush=True,
+            )
 
 
-def _row(path: Path, workload: Workload, settings: RunSettings, repeats: int) -> str:
+def _row(path: Path, workload: Workload, settings: RunSettings, repeats: int, single: bool) -> str:
     name = path.parent.name if path.stem == "model" else path.stem
-    uses = [_measured(path, workload, settings) for _ in range(repeats)]
+    uses = [_measured(path, workload, settings, single) for _ in range(repeats)]
     measured = [use for use in uses if isinstance(use, MemoryUse)]
     if len(measured) < len(uses):
         why = next(use for use in uses if not isinstance(use, MemoryUse))
@@ -108,22 +117,25 @@ def _row(path: Path, workload: Workload, settings: RunSettings, repeats: int) ->
     )
 
 
-def _measured(path: Path, workload: Workload, settings: RunSettings) -> MemoryUse | str:
+def _measured(path: Path, workload: Workload, settings: RunSettings, single: bool = False) -> MemoryUse | str:
     with tempfile.TemporaryDirectory() as folder:
         files = FolderFiles(Path(folder) / "files")
         runner = StepRunner(files, scratch=Path(folder) / "scratch")
-        step = MeasureMemory(
-            subject=Subject(model=files.add(path), settings=settings),
-            workload=workload,
-            samples=None,
-            preprocessing={},
-            seed=0,
-        )
-        outcome = runner(step, stop=lambda: False)
-    if isinstance(outcome, Failed):
-        return f"{outcome.finding.code}: {outcome.finding.detail}"
-    assert isinstance(outcome.result, MemoryUse)
-    return outcome.result
+        subject = Subject(model=files.add(path), settings=settings)
+        step = MeasureMemory(subject=subject, workload=workload, samples=None, preprocessing={}, seed=0)
+        plan = lowest_memory(step, Progress("measure", "", 0.0))
+        task = next(plan)
+        try:
+            while True:
+                outcome = runner(task.step, stop=lambda: False)
+                if isinstance(outcome, Failed):
+                    return f"{outcome.finding.code}: {outcome.finding.detail}"
+                if single and isinstance(outcome.result, MemoryUse):
+                    return outcome.result
+                task = plan.send(Reply(outcome, None))
+        except StopIteration as stop:
+            use: MemoryUse = stop.value
+            return use
 
 
 def _told(path: Path, workload: Workload, settings: RunSettings) -> dict[str, int]:

@@ -46,15 +46,17 @@ def _batch_symbols(inputs: Sequence[TensorSpec]) -> set[str]:
 
 def _draw(random: np.random.Generator, spec: TensorSpec, shape: list[int]) -> np.ndarray:
     match spec.dtype:
-        case "float32" | "float16" | "float64":
-            return random.standard_normal(shape).astype(spec.dtype)
+        case "float64":
+            return random.standard_normal(shape)
+        case "float32" | "float16":  # drawn narrow: a wider copy would count as the model's memory
+            return random.standard_normal(shape, dtype=np.float32).astype(spec.dtype, copy=False)
         case "bfloat16":
-            return random.standard_normal(shape).astype(ml_dtypes.bfloat16)
+            return random.standard_normal(shape, dtype=np.float32).astype(ml_dtypes.bfloat16)
         case "uint8" | "int8":
             return random.integers(0, np.iinfo(spec.dtype).max, shape, dtype=spec.dtype, endpoint=True)
         case "bool" | "int16" | "uint16" | "int32" | "uint32" | "int64" | "uint64":
             # Often positions in a table or masks: 0 and 1 are valid in almost all of them.
-            return random.integers(0, 2, shape).astype(spec.dtype)
+            return random.integers(0, 2, shape, dtype=spec.dtype)
     raise BadInput(
         f"input {spec.name!r} takes {spec.dtype}, which cannot be drawn at random.",
         code="input_not_drawable",

@@ -12,6 +12,7 @@ from enxuto.metric import Metric
 from enxuto.report import CompareReport, Measurements, ModelRef, Replay
 from enxuto.request import CompareOptions
 from enxuto.search.axes import accuracy_axis, all_hold, memory_axis, overall, size_axis, speed_axis
+from enxuto.search.memory import lowest_memory
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.resolve import resolve_compare
 from enxuto.search.speed import Conditions, on_one_thread
@@ -142,8 +143,7 @@ def _memory(pair: _Pair, subject: Subject, name: str, fraction: float) -> Genera
         preprocessing=pair.request.preprocessing,
         seed=pair.request.seed,
     )
-    reply = yield Task(step, Progress("measure", f"measuring the memory of {name}", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse)
+    return (yield from lowest_memory(step, Progress("measure", f"measuring the memory of {name}", fraction)))
 
 
 def _with_memory(seen: Measurements, use: MemoryUse | None) -> Measurements:

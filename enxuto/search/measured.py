@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 
 from enxuto.report import Candidate, Measurements
-from enxuto.search.plan import Reply, Task, found
+from enxuto.search.memory import lowest_memory
+from enxuto.search.plan import Reply, Task
 from enxuto.search.timing import Effort, SideBySide, time_side_by_side, with_times
 from enxuto.search.trial import Trials, failed, subject_of
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Samples, Subject
@@ -100,7 +101,7 @@ def time_models(
 def measure_memory(
     trials: Trials, subject: Subject, samples: Samples | None, fraction: float
 ) -> Generator[Task, Reply, MemoryUse | None]:
-    """Resident memory of a fresh process that runs the model; None where it failed."""
+    """Resident memory of fresh processes that run the model; None where it failed."""
     step = MeasureMemory(
         subject=subject,
         workload=trials.request.workload,
@@ -108,8 +109,7 @@ def measure_memory(
         preprocessing=trials.request.preprocessing,
         seed=trials.request.seed,
     )
-    reply = yield Task(step, trials.progress("measure", "measuring memory", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse)
+    return (yield from lowest_memory(step, trials.progress("measure", "measuring memory", fraction)))
 
 
 def with_memory(seen: Measurements, use: MemoryUse | None) -> Measurements:

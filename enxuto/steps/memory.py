@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from enxuto.preprocessing import Preprocessing
 from enxuto.schema import Value
 from enxuto.steps.common import Samples, Subject
@@ -19,6 +21,8 @@ class MeasureMemory(Value):
     samples: Samples | None
     preprocessing: Preprocessing
     seed: int
+    load: int = Field(0, ge=0)
+    """Which of several fresh processes."""
 
 
 class MemoryUse(Value):
@@ -49,6 +53,11 @@ class MemoryUse(Value):
     call, and rounds them up."""
     not_predicted: str | None = None
     """Why there is no prediction."""
+
+    @property
+    def left_by_loading_bytes(self) -> int | None:
+        """What loading took and the C library could not give back: luck, for the most part."""
+        return None if self.weights_bytes is None else self.loaded_bytes - self.runtime_bytes - self.weights_bytes
 
     @property
     def rest_bytes(self) -> int | None:
