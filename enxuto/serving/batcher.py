@@ -90,6 +90,7 @@ class DynamicBatcher:
         self._delay_ns = round(max_delay_ms * 1e6)
         self._limit = limit
         self._fixed_batch = fixed_batch
+        self._joins = max_batch > 1 or (fixed_batch or 1) > 1
         self._observe = observe
         self._waiting: deque[_Request] = deque()
         self._taken = 0
@@ -108,12 +109,14 @@ class DynamicBatcher:
     def submit(self, feeds: Mapping[str, Array]) -> Future[list[Array]]:
         """Take one sample, each of its arrays with a first axis of one; the future holds its outputs, likewise.
 
+        Where nothing is ever gathered (batches of one), arrays may have any shape.
+
         Raises:
             Full: too many wait. Closed: the batcher was closed. ValueError: an array is no batch of one.
         """
         key: tuple[object, ...] = ()
         for name, array in feeds.items():
-            if not array.ndim or len(array) != 1:
+            if self._joins and (not array.ndim or len(array) != 1):
                 raise ValueError(f"{name!r} must have a first axis of one, and has the shape {array.shape}")
             key += (name, array.shape, array.dtype)
         future: Future[list[Array]] = Future()
