@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enxuto.deliver.serving import serving_files
 from enxuto.deliver.settings import settings_files
-from enxuto.report import OptimizeReport, Report
+from enxuto.report import BenchmarkReport, OptimizeReport, Report
 
 __all__ = ["files_of"]
 
@@ -12,4 +13,6 @@ def files_of(report: Report) -> dict[str, str]:
     """Text files by the name that they are delivered under; none where the report has nothing for programs."""
     if isinstance(report, OptimizeReport):
         return settings_files(report)
+    if isinstance(report, BenchmarkReport):
+        return serving_files(report)
     return {}
