@@ -237,8 +237,9 @@ _READ_WHAT_THEY_WRITE = frozenset({"Slice", "Gather", "GatherElements", "GatherN
 """They read some of their input; it may be a table of which a few rows are looked up."""
 _MOVES = _VIEWS | _READ_SHAPE_ONLY | _READ_WHAT_THEY_WRITE | {
     "ReorderInput", "ReorderOutput", "Reorder", "Transpose", "Concat", "Concatenation", "QLinearConcat", "Split", "Pad",
-    "Cast", "Convert", "Where", "QLinearWhere", "DepthToSpace", "SpaceToDepth", "Equal", "Greater", "Less", "And", "Or",
-    "Not", "Relu", "Clip", "Max", "Min", "MaxPool", "nchwc.MaxPool", "GlobalMaxPool", "nchwc.GlobalMaxPool",
-    "ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "Trilu", "ScatterND", "ScatterElements", "Loop", "If", "Scan",
+    "Cast", "Convert", "Where", "QLinearWhere", "DepthToSpace", "SpaceToDepth", "Equal", "Greater", "GreaterOrEqual",
+    "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf", "Sign", "Relu", "Clip", "Max", "Min", "MaxPool",
+    "nchwc.MaxPool", "GlobalMaxPool", "nchwc.GlobalMaxPool", "ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "Trilu",
+    "ScatterND", "ScatterElements", "Loop", "If", "Scan",
 }  # fmt: skip
 """They multiply and add nothing."""

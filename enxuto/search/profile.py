@@ -156,7 +156,7 @@ def _report(
         ),
         elapsed_s=spent_s,
         request=request,
-        why=told(first, against),
+        why=told(first, against, [side.profile.noise for side in profiles.sides if side.profile]),
         profile=first,
         against=against,
         groups=matched(first.nodes, against.nodes) if against else [],

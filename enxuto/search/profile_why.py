@@ -8,7 +8,8 @@ from itertools import groupby
 from enxuto.judge.node_groups import family
 from enxuto.judge.roofline import share_of_peak
 from enxuto.report import Node, ProfiledModel
-from enxuto.words import SPACE, factor, milliseconds
+from enxuto.steps import HostNoise
+from enxuto.words import SPACE, factor, milliseconds, noisy
 
 _TOLD = 0.05
 """Share of the time from which on a kind of node is spoken of."""
@@ -19,7 +20,7 @@ _PEAKS = {(True, "compute"): "the INT8 peak", (False, "compute"): "the FP32 peak
 _BANDWIDTH = "the bandwidth at which their data can be had"
 
 
-def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
+def told(model: ProfiledModel, against: ProfiledModel | None, noise: Sequence[HostNoise]) -> str:
     """Of the model; against the other one where there is one."""
     first, second = _names(model, against)
     sentences = [_where(first, model)]
@@ -31,6 +32,8 @@ def told(model: ProfiledModel, against: ProfiledModel | None) -> str:
         sentences.append(
             f"Nodes of {' and '.join(names)} were faster than the peaks: those were measured on a busier machine."
         )
+    if any(noisy(each) for each in noise):
+        sentences.append("Other work held up calls meanwhile: the nodes' times are more to be trusted than the calls'.")
     return " ".join(sentences)
 
 

@@ -154,6 +154,14 @@ def test_nodes_beyond_the_peaks_are_spoken_of() -> None:
     assert "faster than the peaks" not in asked(a_world()).why
 
 
+def test_a_busy_machine_is_spoken_of() -> None:
+    world = a_world()
+    busy = QUIET.model_copy(update={"pressure_share": 0.5})
+    world.profiles[ORIGINAL] = PLAIN.model_copy(update={"noise": busy})
+    assert "held up calls" in asked(world).why
+    assert "held up calls" not in asked(a_world()).why
+
+
 @pytest.mark.parametrize("kind", ["profile_model", "measure_peaks"])
 def test_what_cannot_be_profiled_ends_the_job_with_its_finding(kind: str) -> None:
     world = a_world(None if kind == "measure_peaks" else PEAKS, original=Facts(fails={"profile_model": "does_not_run"}))
