@@ -15,13 +15,16 @@ from enxuto.report import (
     ProfileReport,
 )
 from enxuto.schema import Digest
+from enxuto.search.choose import AT
 
 
 def kept(report: OptimizeReport) -> list[tuple[Candidate, ModelRef]]:
     """Candidates whose models are kept: the winner, the best unproven one, the Pareto front; the same bytes once."""
     names = {report.winner, report.unproven, *report.pareto}
-    chosen = {c.model.sha256: (c, c.model) for c in report.candidates if c.name in names and c.model}
-    chosen.pop(report.model.sha256, None)
+    chosen: dict[Digest, tuple[Candidate, ModelRef]] = {}
+    for candidate in report.candidates:
+        if candidate.name in names and candidate.model and candidate.model.sha256 != report.model.sha256:
+            chosen.setdefault(candidate.model.sha256, (candidate, candidate.model))
     return list(chosen.values())
 
 
@@ -68,7 +71,8 @@ def name_profiled(report: ProfileReport, *, model: str, against: str | None) -> 
 def file_name(original: str, candidate: str) -> str:
     """``resnet.onnx`` and ``static_int8(…)`` → ``resnet.static_int8.onnx``: what a download is called."""
     stem = original.removesuffix(".onnx")[:120]
-    techniques = re.sub(r"\([^)]*\)", "", candidate).split(" → ")
+    recipe = candidate.partition(f" {AT} ")[0]  # settings are no part of a file
+    techniques = re.sub(r"\([^)]*\)", "", recipe).split(" → ")
     return f"{stem}.{'.'.join(technique.strip() for technique in techniques)[:120]}.onnx"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from app.api.schemas import CostEstimate
+from enxuto.goal import Goal
+from enxuto.machine import this_machine
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.scenario import Offline, Server
 from enxuto.search.candidates import propose
@@ -10,10 +12,12 @@ from enxuto.search.knee import BUDGET_S, LARGEST
 from enxuto.search.points import DURATION_S, MOST_LOADS
 from enxuto.search.rate import MOST_RUNS
 from enxuto.search.splits import split_samples
-from enxuto.search.timing import CONFIRMING, SCREENING, Effort
+from enxuto.search.timing import CONFIRMING, SCREENING, TUNING, Effort
+from enxuto.search.variants import BASES, propose_variants
 from enxuto.search.ways import asked_ways
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import ProfileModel
+from enxuto.techniques import AnyTechnique
 
 _PEAKS_S = 10.0
 """What measuring the peaks of a machine takes, where nobody has yet; about."""
@@ -23,18 +27,28 @@ def of_optimize(
     options: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
 ) -> CostEstimate:
     splits = split_samples(evaluation, calibration, options.seed)
-    tried = 1
+    recipes, variants, loads, timing_s = 1, 0, CONFIRMING.most, _timing_s(CONFIRMING, subjects=2)
     if options.goal:
-        tried = len(propose(model.inspection, options.goal, calibrated=splits.calibration is not None))
+        recipes, variants = _searched(options, options.goal, model, calibrated=splits.calibration is not None)
+        loads += SCREENING.most + (TUNING.most if variants else 0)
+        timing_s += _timing_s(SCREENING, subjects=recipes + 1)
+        timing_s += _timing_s(TUNING, subjects=variants + 1) if variants else 0.0
     counts = splits.counts
-    screening_s = _timing_s(SCREENING, subjects=tried + 1) if options.goal else 0.0
     return CostEstimate(
-        candidates=tried,
-        evaluated_samples=(tried + 1) * counts.selection + 2 * counts.confirmation,
-        fresh_loads=CONFIRMING.most + (SCREENING.most if options.goal else 0),
-        timing_s=screening_s + _timing_s(CONFIRMING, subjects=2),
+        candidates=recipes + variants,
+        evaluated_samples=(recipes + variants + 1) * counts.selection + 2 * counts.confirmation,
+        fresh_loads=loads,
+        timing_s=round(timing_s, 1),
         deadline_s=options.deadline_s,
     )
+
+
+def _searched(options: OptimizeOptions, goal: Goal, model: ModelInput, *, calibrated: bool) -> tuple[int, int]:
+    """Recipes, and models under other settings, that a search tries at most on a machine like this one."""
+    recipes = propose(model.inspection, goal, calibrated=calibrated)
+    bases = [*recipes[:BASES], list[AnyTechnique]()]
+    variants = propose_variants(bases, model.inspection, goal, options.workload, this_machine())
+    return len(recipes), len(variants)
 
 
 def of_compare(options: CompareOptions, evaluation: DatasetInput | None) -> CostEstimate:

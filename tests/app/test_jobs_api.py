@@ -93,6 +93,10 @@ def test_a_validation_stores_nothing(service: LiveService, model: str, dataset: 
     assert estimate["deadline_s"] == 60
     assert 0 < estimate["evaluated_samples"] < 100 * (estimate["candidates"] + 2)
     assert service.http.get("/v1/jobs", params={"model": model}).json() == before
+    one_runtime = {**body, "workload": {"runtimes": ["onnxruntime"]}}
+    cheaper = service.http.post("/v1/jobs", params={"validate_only": "true"}, json=one_runtime).json()["estimate"]
+    for part in ("candidates", "evaluated_samples", "fresh_loads", "timing_s"):
+        assert cheaper[part] < estimate[part], "other runtimes are candidates, and cost something"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,21 @@ def test_the_same_bytes_are_kept_once() -> None:
     assert len(files) == len(set(files))
 
 
+def test_a_model_that_wins_under_other_settings_is_kept_under_the_name_of_what_made_it() -> None:
+    report = reports.optimize_report()
+    base = next(c for c in report.candidates if c.name == report.winner)
+    variant = base.model_copy(update={"name": f"{base.name} @ openvino"})
+    original = base.model_copy(update={"name": "original @ openvino", "recipe": [], "model": report.model})
+    candidates = [*report.candidates, variant, original]
+    tuned = report.model_copy(
+        update={"candidates": candidates, "pareto": [*report.pareto, base.name, variant.name, original.name]}
+    )
+    names = [candidate.name for candidate, _ in kept(tuned)]
+    assert base.name in names
+    assert not any("@" in name for name in names)
+    assert file_name("resnet.onnx", f"{base.name} @ openvino bf16") == file_name("resnet.onnx", base.name)
+
+
 def test_every_model_of_the_report_that_was_kept_goes_by_its_id() -> None:
     report = reports.optimize_report()
     ids = {file.sha256: f"mdl_{number}" for number, (_, file) in enumerate(kept(report))}

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.parser import parse_model
 
+from enxuto.model_file import structure
 from enxuto.signature import TensorSpec
 from tests.support import tiny_models
 from tests.support.inspection import model_finding, model_inspection
@@ -285,3 +286,17 @@ def test_a_model_that_takes_sequences_is_stored_with_a_word_on_it(tmp_path: Path
 
 def test_a_model_without_outputs_is_refused(tmp_path: Path) -> None:
     assert model_finding(written(tmp_path, "g (float[n, 4] x) => () { y = Relu(x) }")).code == "no_outputs"
+
+
+@pytest.mark.parametrize(
+    ("body", "branches"),
+    [
+        ("h = MatMul(x, w) y = MatMul(h, w)", False),
+        ("h = MatMul(x, w) s = Relu(x) r = Add(h, s) y = MatMul(r, w)", False),
+        ("q = MatMul(x, w) k = MatMul(x, w) y = Add(q, k)", True),
+        ("h = MatMul(x, w) q = MatMul(h, w) k = MatMul(h, w) y = Add(q, k)", True),
+    ],
+)
+def test_products_that_do_not_wait_for_each_other_are_branches(body: str, branches: bool) -> None:
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[2, 2] x, float[2, 2] w) => (float[2, 2] y)'
+    assert structure.branches(parse_model(f"{head} {{ {body} }}")) is branches
