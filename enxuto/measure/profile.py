@@ -40,6 +40,8 @@ _FEWEST_CALLS = 5
 """However long they take."""
 _MOST_EVENTS = 40_000
 """What the profiler writes down grows with nodes times calls, and must be read again."""
+_SHORTEST_EVENT_S = 3e-6
+"""Recording a node takes that long at least: so many may lie in a call whose nodes run in loops."""
 _FEWEST_QUIET = 0.5
 _LEFT = 0.02
 """Share of a node's recorded time that is its own, at least."""
@@ -115,10 +117,11 @@ def _take_turns(
     """As many rounds as are wanted, and more where some were disturbed and time is left."""
     until = time.perf_counter() + duration_s
     call_s = statistics.median(_block(plain, _WARM_UP_CALLS, duration_s / 10))
-    _block(recorded, _WARM_UP_CALLS, duration_s / 10)
+    recorded_s = statistics.median(_block(recorded, _WARM_UP_CALLS, duration_s / 10))
     recorder.settle()
+    events = max(recorder.nodes, recorded_s / _SHORTEST_EVENT_S if recorder.repeats else 1)
     by_time = duration_s / 2 / (2 * call_s * _ROUNDS)
-    by_events = _MOST_EVENTS / max(recorder.nodes, 1) / _MOST_ROUNDS
+    by_events = _MOST_EVENTS / events / _MOST_ROUNDS
     calls = max(math.ceil(_FEWEST_CALLS / _ROUNDS), int(min(by_time, by_events)))
     probe, rounds = CoreProbe(), list[_Round]()
     while len(rounds) < _FEWEST_CALLS or (len(rounds) < _MOST_ROUNDS and time.perf_counter() < until):

@@ -24,6 +24,7 @@ _RUN = "model_run"
 _DTYPES = {"float": "float32", "double": "float64"}
 _LARGEST_TRACE = 8 << 20
 """Bytes of events that are kept, of the last calls."""
+_LOOPS = frozenset({"Loop", "Scan"})
 _HALF_US = 0.5
 """Events hold whole microseconds, rounded down."""
 
@@ -36,7 +37,9 @@ class OnnxRuntimeRecorder:
         self._model = OnnxRuntimeModel(_named_nodes(path, folder / _NAMED), threads, settings, self._switched_on)
         self._optimized = onnx.load(self._graph)
         self._calls = self._settled = 0
-        self.nodes = sum(len(graph.node) for graph in graphs(self._optimized.graph))
+        nodes = [node.op_type for graph in graphs(self._optimized.graph) for node in graph.node]
+        self.nodes = len(nodes)
+        self.repeats = not _LOOPS.isdisjoint(nodes)
 
     def _switched_on(self, options: ort.SessionOptions) -> None:
         options.enable_profiling = True

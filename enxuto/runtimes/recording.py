@@ -71,7 +71,9 @@ class Recorder(Protocol):
     """A model in memory whose calls are recorded."""
 
     nodes: int
-    """That it may run in one call, as far as can be told."""
+    """That it runs in one call, if none is repeated."""
+    repeats: bool
+    """Whether a loop may run nodes many times in one call."""
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Raises BadInput: the model does not run on these inputs (``model_fails_to_run``)."""

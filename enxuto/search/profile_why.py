@@ -58,7 +58,8 @@ def _where(name: str, model: ProfiledModel) -> str:
         listed = ", ".join(types[:_MOST_TOLD]) + (", …" if len(types) > _MOST_TOLD else "")
         verb = "computes" if len(moving) == 1 else "compute"
         parts.append(f"{_percent(_share(moving))} in {_count(moving)} that {verb} nothing ({listed})")
-    spent = "; ".join(parts) or "spread over many small nodes"
+    nothing = "spread over many small nodes" if model.nodes else "none of it in nodes that are long enough to be timed"
+    spent = "; ".join(parts) or nothing
     return f"{name}, {milliseconds(model.call_ms)} a call: {spent}."
 
 
