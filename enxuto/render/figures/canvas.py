@@ -13,11 +13,11 @@ import matplotlib
 from cycler import cycler
 from markupsafe import Markup
 
-from enxuto.render.figures.fonts import bundled_fonts_only
+from enxuto.render.figures.fonts import FONT, one_font_only
 from enxuto.render.figures.palette import BAND, INK, LINE, SOFT
 from enxuto.render.figures.svg import inline
 
-with bundled_fonts_only():
+with one_font_only():
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ WIDTH = 480
 """Units of a plot's width; about as many pixels, so that text stays readable on a narrow screen."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "enxuto", "text.parse_math": False, "axes.formatter.use_mathtext": False,
-    "font.family": ["DejaVu Sans"], "font.size": 12, "axes.titlesize": 12, "axes.labelsize": 12,
+    "font.family": [FONT], "font.size": 12, "axes.titlesize": 12, "axes.labelsize": 12,
     "xtick.labelsize": 11.5, "ytick.labelsize": 11.5, "legend.fontsize": 11.5,
     "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": SOFT, "axes.titlecolor": INK,
     "xtick.color": SOFT, "ytick.color": SOFT, "grid.color": LINE, "hatch.color": "edge", "hatch.linewidth": 0.9,
