@@ -1,7 +1,8 @@
 """How much faster one model is than another, judged over fresh loads; light.
 
-The luck of loading (pages, placement) moves a ratio by more than the calls of one load show, so loads are what is
-resampled. Record 10 in docs/decisions says why the interval is made this way, with the coverage it reaches.
+What one process was given (its addresses, pages, core and hour) moves a ratio by more than the calls of one load show, so
+loads are what is resampled. Record 10 in docs/decisions says why the interval is made this way, with the coverage it
+reaches.
 """
 
 from __future__ import annotations

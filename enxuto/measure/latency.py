@@ -2,9 +2,9 @@
 
 Within a load, rounds hold one block of calls of each model, in an order drawn anew each round, and the ratio of a round
 comes from neighbors in time: what slows the machine slows both. What slows one model more than another is somebody else
-on the same core, and rounds in which a probe between the blocks shows that do not count. How the model happens to be
-loaded stays the same within a process, so one load gives one ratio, and the interval is made over loads
-(``judge.speed``).
+on the same core, and rounds in which a probe between the blocks shows that do not count. What is left, such as where in
+memory a model came to lie, stays the same within a process, so one load gives one ratio, and the interval is made over
+loads (``judge.speed``).
 """
 
 from __future__ import annotations

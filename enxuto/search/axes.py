@@ -50,6 +50,8 @@ def accuracy_axis(drop: Drop | None, asked: Thresholds) -> Axis | None:
 
 def _loss(drop: Drop, limit: MaxDrop, verdict: Verdict) -> str:
     loss = f"loses {amount(drop, drop.value)} ({amount(drop, drop.low)} to {amount(drop, drop.high)})"
+    if drop.value < 0:
+        loss = f"gains {amount(drop, -drop.value)} ({amount(drop, -drop.high)} to {amount(drop, -drop.low)})"
     if verdict == "inconclusive":
         loss = too_wide(drop, limit.value)
     if drop.p_value is None:
