@@ -66,7 +66,8 @@ def profile_model(step: ProfileModel, files: Mapping[Digest, Path], out: Path) -
     counting = list(compress(rounds, counted))
     call_ms = _median_ms([each.plain_s for each in counting])
     recorded_ms = _median_ms([each.recorded_s for each in counting])
-    times_us = _typical_us(recording.nodes, rounds, counted, recorded_ms * 1000)
+    timed = [(node, origin) for node, origin in _with_origins(recording.nodes, path) if len(node.times_us)]
+    times_us = _typical_us([node for node, _ in timed], rounds, counted, recorded_ms * 1000)
     unhindered_ms = _fast_ms([each.plain_s for each in counting]) if noisy(noise) else call_ms
     recording_us = _recording_us(times_us, unhindered_ms * 1000) if _adds_up(settings) else 0.0
     return ModelProfile(
@@ -74,7 +75,10 @@ def profile_model(step: ProfileModel, files: Mapping[Digest, Path], out: Path) -
         recorded_ms=recorded_ms,
         calls=sum(len(each.recorded_s) for each in counting),
         recording_us=recording_us,
-        nodes=_nodes(recording.nodes, _less(times_us, recording_us), path),
+        nodes=[
+            _node(node, origin, time_us / 1000)
+            for (node, origin), time_us in zip(timed, _less(times_us, recording_us), strict=True)
+        ],
         noise=noise,
         profile_file=_FILE,
     )
@@ -185,22 +189,31 @@ def _typical_us(
     ]
 
 
-def _nodes(ran: Sequence[RanNode], times_us: Sequence[float], path: Path) -> list[NodeProfile]:
+@dataclass(frozen=True)
+class _Origin:
+    names: list[str]
+    tensor: str | None
+
+
+def _with_origins(ran: Sequence[RanNode], path: Path) -> list[tuple[RanNode, _Origin]]:
+    """Nodes that took too little to be told have an origin too, which no other may claim."""
     model = onnx.load(path)
     name_nodes(model)
     graph = FileGraph(model)
-    return [
-        NodeProfile(
-            name=node.name,
-            op_type=node.op_type,
-            origin=origin,
-            tensor=graph.last_tensor(origin),
-            ms=time_us / 1000,
-            output_bytes=output_bytes(node),
-            moved_bytes=moved_bytes(node),
-            weight_bytes=weight_bytes(node),
-            operations=count_operations(node),
-            precision=precision_of(node),
-        )
-        for node, origin, time_us in zip(ran, graph.origins(ran), times_us, strict=True)
-    ]
+    origins = [_Origin(names, graph.last_tensor(names)) for names in graph.origins(ran)]
+    return list(zip(ran, origins, strict=True))
+
+
+def _node(node: RanNode, origin: _Origin, ms: float) -> NodeProfile:
+    return NodeProfile(
+        name=node.name,
+        op_type=node.op_type,
+        origin=origin.names,
+        tensor=origin.tensor,
+        ms=ms,
+        output_bytes=output_bytes(node),
+        moved_bytes=moved_bytes(node),
+        weight_bytes=weight_bytes(node),
+        operations=count_operations(node),
+        precision=precision_of(node),
+    )

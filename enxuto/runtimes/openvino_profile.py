@@ -53,8 +53,9 @@ class OpenVinoRecorder:
                 continue
             counted = {"name": info.node_name, "kernel": info.exec_type, "mean_us": _us(info.real_time)}
             trace.append(counted | facts)
-            if info.status == openvino.ProfilingInfo.Status.EXECUTED:
-                ran.append(_ran_node(node, facts, self._mean_us(info)))
+            if not _is_weight(node):
+                told = info.status == openvino.ProfilingInfo.Status.EXECUTED
+                ran.append(_ran_node(node, facts, [self._mean_us(info)] if told else []))
         text = json.dumps({"calls": self._calls, "nodes": trace}, indent=1)
         return Recording(ran, None, text)
 
@@ -68,7 +69,7 @@ def _us(time: timedelta) -> float:
     return time / timedelta(microseconds=1)
 
 
-def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> RanNode:
+def _ran_node(node: openvino.Node, facts: Mapping[str, str], times_us: list[float]) -> RanNode:
     inputs, outputs = [_tensor(port) for port in node.inputs()], [_tensor(port) for port in node.outputs()]
     return RanNode(
         name=node.get_friendly_name(),
@@ -79,7 +80,7 @@ def _ran_node(node: openvino.Node, facts: Mapping[str, str], mean_us: float) -> 
         attributes={},
         sources=[name for name in facts.get("originalLayersNames", "").split(",") if name],
         precision=_PRECISIONS.get(facts.get("runtimePrecision", "")),
-        times_us=np.array([mean_us]),
+        times_us=np.array(times_us),
     )
 
 

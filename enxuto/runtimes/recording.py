@@ -54,7 +54,8 @@ class RanNode:
     precision: str | None
     """Where the runtime says what it computes in."""
     times_us: np.ndarray
-    """Of each call, without nodes inside it."""
+    """Of each call, without nodes inside it; a single mean of all calls where the runtime tells no more; empty where
+    it took too little to be told."""
 
 
 @dataclass(frozen=True)
