@@ -4,7 +4,7 @@
                            [--repeats 1] [--single] [--no-pattern]
 
 One line a model and batch size, in megabytes (10^6 bytes), medians where there are several repeats, each as in a job:
-the lowest of up to three fresh processes in the box, or with ``--single`` the first one. The peak, what it splits into,
+the lowest of up to five fresh processes in the box, or with ``--single`` the first one. The peak, what it splits into,
 how far the repeats' peaks are apart (highest over lowest), then for ONNX Runtime
 
     predicted  the highest sum of the tensors held at one time by the shapes, inputs included

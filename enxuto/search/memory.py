@@ -11,13 +11,13 @@ from collections.abc import Generator
 from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.steps import Failed, MeasureMemory, MemoryUse
 
-_MOST_LOADS = 3
+_MOST_LOADS = 5
 _MUCH_LEFT = 0.05
 """Share of the peak: what interpreters and small models leave is less."""
 
 
 def lowest_memory(step: MeasureMemory, progress: Progress) -> Generator[Task, Reply, MemoryUse | None]:
-    """Of up to three fresh processes, the one with the lowest peak; None where the first one failed."""
+    """Of up to five fresh processes, the one with the lowest peak; None where the first one failed."""
     uses: list[MemoryUse] = []
     for load in range(_MOST_LOADS):
         reply = yield Task(step.model_copy(update={"load": load}), progress)
