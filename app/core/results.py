@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from enxuto.recipe import Recipe
+from enxuto.recipe import TriedRecipe
 from enxuto.report import (
     Axis,
     Baseline,
@@ -89,7 +89,7 @@ class CandidateResult(Value):
     name: str
     model: str | None
     """Its id, where it was kept."""
-    recipe: Recipe
+    recipe: TriedRecipe
     runtime: RuntimeName
     settings: RunSettings
     outcome: Outcome

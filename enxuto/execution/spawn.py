@@ -14,6 +14,7 @@ _ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONFAULTHANDLER": "1",
     "PYDANTIC_DISABLE_PLUGINS": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # a thread of its own, a file in HOME, and no network to send it by
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

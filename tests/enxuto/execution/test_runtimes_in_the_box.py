@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from onnx.parser import parse_model
 
+import enxuto
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.process import StepRunner
+from enxuto.execution.spawn import start
 from enxuto.metric import TopK
 from enxuto.schema import Digest, Value
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
@@ -128,6 +130,27 @@ def test_a_model_that_does_not_run_is_a_finding_and_no_crash(
     outcome = bench.run(step)
     assert isinstance(outcome, Failed)
     assert outcome.finding.code in ("model_fails_to_run", "model_fails_to_load")
+
+
+def test_no_runtime_gathers_what_it_would_tell_its_makers(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    model = save(convnet(), tmp_path / "m.onnx")
+    script = tmp_path / "load.py"
+    script.write_text(f"""
+import sys
+sys.path.insert(0, {str(Path(enxuto.__file__).parents[1])!r})
+from pathlib import Path
+from enxuto.runtimes import load_model
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
+for settings in (OnnxRuntimeSettings(), OpenVinoSettings()):
+    load_model(Path({str(model)!r}), settings)
+print("loaded")
+""")
+    with start(script, tmp_path, home) as process:
+        words = process.communicate()[0].decode()
+    assert words.split() == ["loaded"]
+    assert list(home.iterdir()) == []
 
 
 def test_nothing_is_left_where_openvino_could_keep_what_it_compiled(bench: Bench, tmp_path: Path) -> None:
