@@ -1,6 +1,7 @@
-"""Copies of a model called at the same time, each from a thread of its own, in slices with a probe before each.
+"""Copies of a model called at the same time, each from a thread of its own, in slices with a probe now and then.
 
-A slice is some twentieths of a second of calls without a gap. What a copy carries is its calls over the time of its
+A slice is a few milliseconds of calls without a gap: short, so that some of them are whole even while another process
+takes the core away every other moment. What a copy carries is its calls over the time of its
 slices, so that neither a probe nor the call that happens to be under way at the end is charged to it.
 """
 
@@ -18,7 +19,8 @@ from enxuto.measure.blocks import LEAST_CALLS, warm_up
 from enxuto.measure.probe import CoreProbe
 from enxuto.measure.run_queue import RunQueue
 
-_SLICE_NS = 25_000_000
+_SLICE_NS = 2_000_000
+_PROBE_EVERY_NS = 25_000_000
 _BLOCK_MS = 10.0
 _WARM_UP_S = 2.0
 _MOST_WAITED = 0.02
@@ -39,7 +41,7 @@ class Slice:
     wall_ns: array[int]
     """Of each call."""
     probe_ns: float
-    """What the probe took just before, on the same core."""
+    """What the probe took when it last ran, on the same core."""
     waited_ns: int
     """How long the copy stood ready without a core, because somebody else had it."""
 
@@ -69,11 +71,17 @@ class Copy:
             with closing(RunQueue(of_all_threads=self.alone)) as queue:
                 gate.wait()
                 while not stop.is_set():
-                    self._add_slice(probe(), queue)
+                    self._add_slices(probe(), queue, stop)
         except BaseException:
             gate.abort()
             stop.set()
             raise
+
+    def _add_slices(self, probe_ns: float, queue: RunQueue, stop: threading.Event) -> None:
+        """As many as go between two probes."""
+        until = time.perf_counter_ns() + _PROBE_EVERY_NS
+        while time.perf_counter_ns() < until and not stop.is_set():
+            self._add_slice(probe_ns, queue)
 
     def _add_slice(self, probe_ns: float, queue: RunQueue) -> None:
         clock, call, wall = time.perf_counter_ns, self.call, array("q")

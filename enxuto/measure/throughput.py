@@ -21,8 +21,8 @@ from enxuto.signature import fixed_batch
 from enxuto.steps import CALLS_FOR_P95, MeasureThroughput, Throughput
 
 _CALLS_FILE = "calls.npz"
-_FEWEST_QUIET = 5
-"""Slices of a copy: where fewer were quiet, all count, and the load is known as a disturbed one."""
+_LEAST_QUIET_NS = 50_000_000
+"""Of a copy's slices: where less was quiet, all count, and the load is known as a disturbed one."""
 
 
 def measure_throughput(step: MeasureThroughput, files: Mapping[Digest, Path], out: Path) -> Throughput:
@@ -56,6 +56,7 @@ def measure_throughput(step: MeasureThroughput, files: Mapping[Digest, Path], ou
         peak_bytes=resident_bytes("VmHWM"),
         runtime_bytes=runtime_bytes,
         probe_us=floor_ns / 1000,
+        disturbed=any(len(used) > sum(flags) for used, flags in zip(counted, quiet, strict=True)),
         noise=noise.model_copy(update={"disturbed_share": 1 - sum(flags) / len(flags)}),
         calls_file=_CALLS_FILE,
     )
@@ -76,9 +77,10 @@ def _is_quiet(each: Slice, floor_ns: float) -> bool:
     return each.has_its_core and not is_slow(each.probe_ns, floor_ns)
 
 
-def _counted(slices: Sequence[Slice], quiet: Sequence[bool]) -> list[Slice]:
+def _counted(slices: Sequence[Slice], flags: Sequence[bool]) -> list[Slice]:
     """The quiet ones; all of them, where too few were to stand for the load."""
-    return list(compress(slices, quiet)) if sum(quiet) >= _FEWEST_QUIET else list(slices)
+    quiet = list(compress(slices, flags))
+    return quiet if sum(each.ended_ns - each.begun_ns for each in quiet) >= _LEAST_QUIET_NS else list(slices)
 
 
 def _all_calls(slices: Sequence[Slice]) -> np.ndarray:

@@ -135,7 +135,7 @@ def _report(bench: _Bench, samples: DatasetInput | None, stopped: StopReason | N
         ),
         elapsed_s=spent_s,
         request=points.request,
-        why=told(rows, bench.knees, bench.largest, scenario, stopped),
+        why=told(rows, bench.knees, bench.largest, scenario, bench.plan_why, stopped),
         points=rows,
         knees=bench.knees,
         largest_batches=bench.largest,

@@ -1,4 +1,4 @@
-"""What a benchmark found, in a sentence or two."""
+"""What a benchmark found, in a few sentences."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from enxuto.search.ways import Way
 from enxuto.words import factor, milliseconds, settings_words, significant
 
 _STOPPED: dict[StopReason, str] = {"deadline": "the deadline came", "cancelled": "it was cancelled"}
+_MOST_TOLD = 3
+"""Ways to run the model beside the best one."""
 
 
 def told(
@@ -17,38 +19,54 @@ def told(
     knees: Sequence[Knee],
     largest: Sequence[LargestBatch],
     scenario: ScenarioResult | None,
+    plan_why: str,
     stopped: StopReason | None,
 ) -> str:
-    measured = [point for point in points if point.outcome == "measured"]
-    parts = [_best(measured)] if measured else []
-    parts += [f"{_capital(str(_way(knee)))}: {knee.detail}" for knee in knees]
-    parts += [f"{_capital(settings_words(each.settings))}: {each.detail}" for each in largest]
-    parts += [scenario.detail] if scenario else []
-    parts += _not_measured(points)
+    parts = _curves_words([point for point in points if point.outcome == "measured"], knees)
+    parts += [f"{settings_words(each.settings)}: {each.detail}" for each in largest]
+    parts += [text for text in (scenario.detail if scenario else "", plan_why) if text]
+    parts += _failures_words(points)
     if stopped:
         kept = "what had been measured until then is here" if parts else "nothing had been measured"
         parts.append(f"It ended early: {_STOPPED[stopped]}, and {kept}.")
     return " ".join(parts)
 
 
-def _best(measured: Sequence[Point]) -> str:
-    best = max(measured, key=_rate)
-    first = min(measured, key=lambda point: (point.batch_size, point.threads * point.instances))
-    where = f"{_way(best)}, batch {best.batch_size}"
-    most = f"{significant(_rate(best))} samples/s, {milliseconds(best.p50_ms)} a call"
-    if best is first or len(measured) == 1:
-        return f"The most was carried by {where}: {most}."
-    gain = factor(_rate(best) / _rate(first))
-    return f"The most was carried by {where}: {most}; that is {gain} {_way(first)}, batch {first.batch_size}."
-
-
-def _not_measured(points: Sequence[Point]) -> list[str]:
-    failed = [point for point in points if point.outcome == "failed"]
-    if not failed:
+def _curves_words(measured: Sequence[Point], knees: Sequence[Knee]) -> list[str]:
+    """The best way in full, the others in a number each."""
+    ways = sorted({_way(point) for point in measured}, key=lambda way: -_rate(_best(measured, way)))
+    if not ways:
         return []
-    first = failed[0]
-    others = f", and {len(failed) - 1} more of its rows" if len(failed) > 1 else ""
-    return [f"{_capital(str(_way(first)))}, batch {first.batch_size} failed ({first.code}){others}."]
+    first, *others = ways
+    found = [_best_words(measured, first)]
+    found += [f"There, {knee.detail}" for knee in knees if _way(knee) == first]
+    if others:
+        more = "; ".join(f"{way}: {_most(_best(measured, way))}" for way in others[:_MOST_TOLD])
+        unsaid = len(others) - _MOST_TOLD
+        found.append(f"{more}{f'; and {unsaid} more' if unsaid > 0 else ''}.")
+    return found
+
+
+def _best_words(measured: Sequence[Point], way: Way) -> str:
+    best = _best(measured, way)
+    smallest = min((point for point in measured if _way(point) == way), key=lambda point: point.batch_size)
+    gain = f", {factor(_rate(best) / _rate(smallest))} of what batch {smallest.batch_size} carries"
+    return f"{way}, carries the most: {_most(best)}{gain if best is not smallest else ''}."
+
+
+def _most(point: Point) -> str:
+    rate = f"{significant(_rate(point))} samples/s"
+    return f"{rate} at batch {point.batch_size}, {milliseconds(point.p50_ms)} a call"
+
+
+def _failures_words(points: Sequence[Point]) -> list[str]:
+    """The first of each kind."""
+    firsts = {point.code: point for point in reversed(points) if point.outcome == "failed"}
+    return [f"{_way(each)}, batch {each.batch_size} failed: {each.reason.rstrip('.')}." for each in firsts.values()]
+
+
+def _best(measured: Sequence[Point], way: Way) -> Point:
+    return max((point for point in measured if _way(point) == way), key=_rate)
 
 
 def _rate(point: Point) -> float:
@@ -57,7 +75,3 @@ def _rate(point: Point) -> float:
 
 def _way(point: Point | Knee) -> Way:
     return Way(point.settings, point.threads, point.instances)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -106,10 +106,10 @@ class Points:
         return len(self._quiet(at)) < LEAST_LOADS or estimate is None or not settled(estimate)
 
     def _quiet(self, at: At) -> list[_Load]:
-        """Loads that had their cores to themselves, as their probes tell."""
+        """Loads that had their cores to themselves, as their own slices and their probes tell."""
         alike = [load for place, loads in self.loads.items() if place.way.cores == at.way.cores for load in loads]
-        quickest = min((load.found.probe_us for load in alike), default=0.0)
-        return [load for load in self.loads.get(at, []) if load.found.probe_us <= _SLOWER_CORE * quickest]
+        slow_us = _SLOWER_CORE * min((load.found.probe_us for load in alike), default=0.0)
+        return [load for load in self.loads.get(at, []) if load.found.probe_us <= slow_us and not load.found.disturbed]
 
     def _counting(self, at: At) -> list[_Load]:
         """The quiet ones; all of them, where too few were."""

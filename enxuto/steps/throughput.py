@@ -50,6 +50,8 @@ class Throughput(Value):
     probe_us: float
     """What the probe of the core took when it was quick: slower than in other loads, and somebody else was there all
     the time."""
+    disturbed: bool = False
+    """Whether so little of it was quiet that disturbed calls count as well."""
     noise: HostNoise
     calls_file: str
     """``.npz`` with the wall time in nanoseconds (int64) of every call that counts, one array a copy, named by its

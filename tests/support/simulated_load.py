@@ -46,6 +46,9 @@ class LoadWorld:
     """Standard deviation of a load's rate."""
     slow_core: Callable[[MeasureThroughput], bool] = lambda step: False
     """Whether somebody else shares the core during a load, which halves what it carries."""
+    shared_probe_us: float = 6.0
+    """What the probe takes then; 3 on a core of one's own."""
+    disturbed: Callable[[MeasureThroughput], bool] = lambda step: False
     done: list[Step] = field(default_factory=list)
 
     def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
@@ -90,7 +93,8 @@ class LoadWorld:
             cpu_cores=float(step.instances),
             peak_bytes=round(self.peak_mb(batch) * 1e6),
             runtime_bytes=40_000_000,
-            probe_us=6.0 if shared else 3.0,
+            probe_us=self.shared_probe_us if shared else 3.0,
+            disturbed=self.disturbed(step),
             noise=QUIET,
             calls_file="calls.npz",
         )

@@ -93,7 +93,7 @@ def test_a_crash_ends_the_search_with_the_batches_before_it() -> None:
     assert max(point.batch_size for point in report.points) == 16
     assert report.knees[0].batch_size <= 8
     assert "batch 16 failed (The step's process crashed with SIGSEGV)" in report.knees[0].detail
-    assert "batch 16 failed (step_crashed)" in report.why
+    assert "batch 16 failed: The step's process crashed with SIGSEGV." in report.why
 
 
 def test_after_a_lack_of_memory_larger_batches_of_a_list_are_not_tried() -> None:
@@ -173,6 +173,29 @@ def test_loads_whose_core_was_shared_are_set_aside() -> None:
     assert point.samples_per_s is not None
     assert point.samples_per_s.value == pytest.approx(1000 / 1.1, rel=0.01)
     assert (point.loads, len(point.raw), len(report.noise)) == (3, 3, 4)
+
+
+def test_loads_that_were_disturbed_all_along_are_set_aside() -> None:
+    def shared(step: MeasureThroughput) -> bool:
+        return step.load in (0, 2)
+
+    point = the_point(run(LoadWorld(slow_core=shared, disturbed=shared, shared_probe_us=3.0), listed(1)))
+    assert point.samples_per_s is not None
+    assert point.samples_per_s.value == pytest.approx(1000 / 1.1, rel=0.01)
+    assert point.loads == 3
+
+
+def test_where_every_load_was_disturbed_all_of_them_count() -> None:
+    point = the_point(run(LoadWorld(disturbed=lambda step: True), listed(1)))
+    assert (point.outcome, point.loads) == ("measured", 6)
+
+
+def test_what_was_found_is_told_in_sentences() -> None:
+    report = run(LoadWorld(), BenchmarkOptions(scenario=Offline(batch_sizes=[1, 8], instances=[1, 2])))
+    first, second = report.why.split("; ")[0], report.why.split(". ")[1]
+    assert "2 copies of one thread, carries the most: 8,8" in first
+    assert "at batch 8, 1.80\xa0ms a call" in first
+    assert second.count("samples/s at batch 8") == 3
 
 
 def test_a_cancelled_search_keeps_what_was_measured() -> None:
