@@ -1,4 +1,4 @@
-"""What people take away from a serving plan: settings with a loader, a server with its batcher, Triton's configuration."""
+"""What people take away from a serving plan: settings with a loader, a server with its batcher, a file for Triton."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def has_batch_axis(inspection: ModelInspection) -> bool:
 
 def _head(plan: ServingPlan, inspection: ModelInspection, batched: bool) -> Iterator[str]:
     yield f"# Carries {plan.rate_per_s:.0f} requests a second with one sample each, as measured outside of Triton."
-    yield "# Put it beside a folder named 1 that holds the model as model.onnx; the folder above both is the model's name."
+    yield "# Put it beside a folder named 1 that holds the model as model.onnx; Triton calls the model by the name of"
+    yield "# the folder that holds both."
     yield f'backend: "{plan.settings.runtime}"'
     yield 'default_model_filename: "model.onnx"'
     if not batched:

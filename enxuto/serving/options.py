@@ -14,14 +14,14 @@ from enxuto.serving.simulate import Simulation, simulate
 from enxuto.serving.times import BatchTimes
 from enxuto.steps import SimulatedLoad
 
-_QUERIES = 6000
+_QUERIES = 4000
 """Simulated to compare options; the one that is chosen is simulated for as long as it will be checked."""
 _SHARES_OF_SLACK = (0.0, 0.125, 0.25, 0.5)
 """Delays, as shares of what the limit leaves beside the call of a full batch: half goes to waiting for an instance."""
 _LONGEST_DELAY = 4
 """Calls of a full batch: longer delays gain nothing."""
-_SLOWEST, _HALVINGS = 0.02, 8
-"""Rates are searched from this share of what full batches carry, to within 2 %."""
+_SLOWEST, _HALVINGS = 0.02, 7
+"""Rates are searched from this share of what full batches carry, to within 3 %."""
 _MOST_PYTHON = 0.6
 """Share of the time in which Python may run: beyond it threads wait for each other, which is not simulated."""
 
@@ -54,7 +54,7 @@ class Way:
         return p95_ms(simulation.latencies_ns)
 
     def highest_rate_per_s(self, limit_ms: float, seed: int) -> float:
-        """That holds the limit, within 2 %; zero where not even a trickle does."""
+        """That holds the limit, within 3 %; zero where not even a trickle does."""
         high = self.times.carried_per_s(self.batching.instances, self.batching.max_batch)
         low = high * _SLOWEST
         if self.p95_ms(low, seed) > limit_ms:

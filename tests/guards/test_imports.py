@@ -28,7 +28,7 @@ HEAVY = frozenset(
 )
 HEAVY_HOMES = (
     "enxuto.model_file", "enxuto.dataset", "enxuto.graph", "enxuto.quantization", "enxuto.pruning",
-    "enxuto.runtimes", "enxuto.measure", "enxuto.judge", "enxuto.render", "enxuto.execution.perform",
+    "enxuto.runtimes", "enxuto.measure", "enxuto.judge", "enxuto.render", "enxuto.serving", "enxuto.execution.perform",
 )  # fmt: skip
 LIGHT_ROOMS = (
     "enxuto.judge.speed",

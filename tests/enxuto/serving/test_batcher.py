@@ -192,8 +192,9 @@ def test_no_request_is_lost_between_many_senders_and_instances() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_batch", "delay", "limit", "fixed"), [(0, 0, 1, None), (1, -1, 1, None), (1, float("inf"), 1, None), (1, 0, 0, None), (8, 0, 1, 4)]
-)  # fmt: skip
+    ("max_batch", "delay", "limit", "fixed"),
+    [(0, 0, 1, None), (1, -1, 1, None), (1, float("inf"), 1, None), (1, 0, 0, None), (8, 0, 1, 4)],
+)
 def test_absurd_settings_are_refused(max_batch: int, delay: float, limit: int, fixed: int | None) -> None:
     with pytest.raises(ValueError):
         DynamicBatcher([double], max_batch, delay, limit=limit, fixed_batch=fixed)
