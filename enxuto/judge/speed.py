@@ -1,6 +1,6 @@
 """How much faster one model is than another, judged over fresh loads; light.
 
-What one process was given (its addresses, pages, core and hour) moves a ratio by more than the calls of one load show, so
+What one process was given (addresses, pages, a core, an hour) moves a ratio by more than the calls of one load show, so
 loads are what is resampled. Record 10 in docs/decisions says why the interval is made this way, with the coverage it
 reaches.
 """
