@@ -28,7 +28,6 @@ from enxuto.runtimes import load_model
 from enxuto.runtimes.onnxruntime_profile import name_nodes
 from enxuto.runtimes.recording import RanNode, Recorder, load_recorder
 from enxuto.schema import Digest
-from enxuto.settings import OnnxRuntimeSettings, RunSettings
 from enxuto.steps import ModelProfile, NodeProfile, ProfileModel
 from enxuto.words import noisy
 
@@ -69,7 +68,8 @@ def profile_model(step: ProfileModel, files: Mapping[Digest, Path], out: Path) -
     timed = [(node, origin) for node, origin in _with_origins(recording.nodes, path) if len(node.times_us)]
     times_us = _typical_us([node for node, _ in timed], rounds, counted, recorded_ms * 1000)
     unhindered_ms = _fast_ms([each.plain_s for each in counting]) if noisy(noise) else call_ms
-    recording_us = _recording_us(times_us, unhindered_ms * 1000) if _adds_up(settings) else 0.0
+    runs = [node.runs for node, _ in timed]
+    recording_us = min(_recording_us(times_us, runs, unhindered_ms * 1000), recording.most_recording_us)
     return ModelProfile(
         call_ms=call_ms,
         recorded_ms=recorded_ms,
@@ -77,33 +77,28 @@ def profile_model(step: ProfileModel, files: Mapping[Digest, Path], out: Path) -
         recording_us=recording_us,
         nodes=[
             _node(node, origin, time_us / 1000)
-            for (node, origin), time_us in zip(timed, _less(times_us, recording_us), strict=True)
+            for (node, origin), time_us in zip(timed, _less(times_us, runs, recording_us), strict=True)
         ],
         noise=noise,
         profile_file=_FILE,
     )
 
 
-def _adds_up(settings: RunSettings) -> bool:
-    """Whether nodes run one after the other in a runtime that is slowed by recording; OpenVINO is not."""
-    return isinstance(settings, OnnxRuntimeSettings) and settings.execution_mode == "sequential"
-
-
-def _recording_us(times_us: Sequence[float], call_us: float) -> float:
-    """What must be taken off each node so that all together take no more than a call that nobody watches.
+def _recording_us(times_us: Sequence[float], runs: Sequence[float], call_us: float) -> float:
+    """What must be taken off each run of a node so that all together take no more than a call that nobody watches.
 
     Reading the clock and noting shapes takes about as long for each node, however long it takes itself.
     """
     low, high = 0.0, max(times_us, default=0.0)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if sum(_less(times_us, middle)) > call_us else (low, middle)
+        low, high = (middle, high) if sum(_less(times_us, runs, middle)) > call_us else (low, middle)
     return high if sum(times_us) > call_us else 0.0
 
 
-def _less(times_us: Sequence[float], recording_us: float) -> list[float]:
+def _less(times_us: Sequence[float], runs: Sequence[float], recording_us: float) -> list[float]:
     """Something is left of each."""
-    return [max(time_us - recording_us, _LEFT * time_us) for time_us in times_us]
+    return [max(time_us - often * recording_us, _LEFT * time_us) for time_us, often in zip(times_us, runs, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx.parser import parse_model
 
 from enxuto.runtimes.onnxruntime import OnnxRuntimeModel
 from enxuto.runtimes.recording import RanNode, Recording, Tensor
@@ -25,6 +27,8 @@ _DTYPES = {"float": "float32", "double": "float64"}
 _LARGEST_TRACE = 8 << 20
 """Bytes of events that are kept, of the last calls."""
 _LOOPS = frozenset({"Loop", "Scan"})
+_CHAIN_NODES, _CHAIN_CALLS, _COLDER = 32, 50, 2
+_CHAIN = f'<ir_version: 8, opset_import: ["" : 17]> chain (float[1] x0) => (float[1] x{_CHAIN_NODES}) {{\n'
 _HALF_US = 0.5
 """Events hold whole microseconds, rounded down."""
 
@@ -34,6 +38,7 @@ class OnnxRuntimeRecorder:
 
     def __init__(self, path: Path, threads: int, settings: OnnxRuntimeSettings, folder: Path) -> None:
         self._graph, self._prefix = folder / _OPTIMIZED, folder / "trace"
+        self._threads, self._settings = threads, settings
         self._model = OnnxRuntimeModel(_named_nodes(path, folder / _NAMED), threads, settings, self._switched_on)
         self._optimized = onnx.load(self._graph)
         self._calls = self._settled = 0
@@ -54,9 +59,28 @@ class OnnxRuntimeRecorder:
         self._settled = self._calls
 
     def end(self, feeds: Mapping[str, np.ndarray]) -> Recording:
-        events = json.loads(self._model.end_profiling().read_text(encoding="utf-8"))
-        calls = list(_calls(events))[self._settled :]
-        return Recording(_ran_nodes(calls, self._optimized, feeds), self._graph, _trace(calls))
+        calls = self.events()
+        nodes, trace = _ran_nodes(calls, self._optimized, feeds), _trace(calls)
+        if self._settings.execution_mode == "parallel":
+            return Recording(nodes, trace, 0.0)
+        return Recording(nodes, trace, _most_recording_us(self._threads, self._settings, self._graph.parent))
+
+    def events(self) -> list[list[dict[str, Any]]]:
+        """Of each call since it settled; that of the call itself is the last."""
+        return list(_calls(json.loads(self._model.end_profiling().read_text(encoding="utf-8"))))[self._settled :]
+
+
+def _most_recording_us(threads: int, settings: OnnxRuntimeSettings, folder: Path) -> float:
+    """A few times what a node is told to take that has next to nothing to do: in a model that fills the caches with
+    other things, recording takes longer."""
+    chain = parse_model(_CHAIN + "".join(f"x{at + 1} = Neg(x{at})\n" for at in range(_CHAIN_NODES)) + "}")
+    path = folder / "chain.onnx"
+    onnx.save(chain, path)
+    recorder = OnnxRuntimeRecorder(path, threads, settings, folder)
+    for _ in range(_CHAIN_CALLS):
+        recorder.run({"x0": np.ones(1, np.float32)})
+    times_us = [float(event["dur"]) + _HALF_US for call in recorder.events() for event in call[:-1]]
+    return _COLDER * statistics.median(times_us)
 
 
 def graphs(graph: GraphProto) -> Iterator[GraphProto]:
@@ -120,6 +144,7 @@ _Key = tuple[str, str, str]
 @dataclass
 class _Seen:
     times_us: np.ndarray
+    runs: int = 0
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
 
@@ -134,6 +159,7 @@ def _ran_nodes(
             key = (name, str(args["op_name"]), str(args["node_index"]))
             node = seen.setdefault(key, _Seen(np.zeros(len(calls))))
             node.times_us[position] += own_us
+            node.runs += 1
             node.inputs, node.outputs = _tensors(args["input_type_shape"]), _tensors(args["output_type_shape"])
     protos = {node.name: node for graph in graphs(optimized.graph) for node in graph.node}
     tensors = _known_tensors(optimized, feeds, {key[0]: node for key, node in seen.items()}, protos)
@@ -188,7 +214,7 @@ def _ran_node(key: _Key, seen: _Seen, proto: NodeProto | None, tensors: Mapping[
     if proto is None or proto.op_type != op_type:
         return RanNode(
             name=name, op_type=op_type, inputs=seen.inputs, outputs=seen.outputs, complete=False, attributes={},
-            sources=[name], precision=None, times_us=seen.times_us,
+            sources=[name], precision=None, times_us=seen.times_us, runs=seen.runs / len(seen.times_us),
         )  # fmt: skip
     blocked = proto.domain.endswith(".nchwc") and not op_type.startswith("Reorder")
     return RanNode(
@@ -205,4 +231,5 @@ def _ran_node(key: _Key, seen: _Seen, proto: NodeProto | None, tensors: Mapping[
         sources=[name],
         precision=None,
         times_us=seen.times_us,
+        runs=seen.runs / len(seen.times_us),
     )

@@ -57,7 +57,7 @@ class OpenVinoRecorder:
                 told = info.status == openvino.ProfilingInfo.Status.EXECUTED
                 ran.append(_ran_node(node, facts, [self._mean_us(info)] if told else []))
         text = json.dumps({"calls": self._calls, "nodes": trace}, indent=1)
-        return Recording(ran, None, text)
+        return Recording(ran, text, 0.0)
 
     def _mean_us(self, info: openvino.ProfilingInfo) -> float:
         calls, mean_us = self._first.get(info.node_name, (0, 0.0))

@@ -56,16 +56,19 @@ class RanNode:
     times_us: np.ndarray
     """Of each call, without nodes inside it; a single mean of all calls where the runtime tells no more; empty where
     it took too little to be told."""
+    runs: float = 1.0
+    """In a call: more in a loop."""
 
 
 @dataclass(frozen=True)
 class Recording:
     nodes: Sequence[RanNode]
     """In the order in which they run."""
-    graph: Path | None
-    """The graph as the runtime runs it, as ONNX, where it gives it away."""
     trace: str
     """What the runtime recorded of the last calls, as JSON."""
+    most_recording_us: float
+    """What recording adds to the time of each node, at most; 0 where nodes run beside each other, so that their sum
+    says nothing."""
 
 
 class Recorder(Protocol):

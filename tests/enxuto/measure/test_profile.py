@@ -180,9 +180,8 @@ def test_nodes_inside_others_are_not_counted_twice(files: StepFiles, tmp_path: P
     )
     profile = profiled(files, tmp_path, loop)
     around, inside = only(profile, "Loop"), only(profile, "MatMul")
-    assert sum(node.ms for node in profile.nodes) <= 1.01 * profile.call_ms
-    assert inside.ms > 0
-    assert around.ms < profile.call_ms
+    assert sum(node.ms for node in profile.nodes) < 1.2 * profile.recorded_ms  # with the body twice, it were far more
+    assert inside.ms > 0.1 * around.ms
 
 
 def test_what_was_recorded_is_kept_as_the_runtime_wrote_it(files: StepFiles, tmp_path: Path) -> None:
