@@ -211,11 +211,15 @@ def _percentiles(wall_ns: np.ndarray) -> Percentiles:
 
 
 def histogram(times_ns: np.ndarray) -> Histogram:
-    """Forty bins over all but the slowest hundredth, which the last one takes whole."""
+    """Forty bins over all but the slowest hundredth, which the last one takes whole.
+
+    Each is wider than the one before by the same factor: where calls were disturbed some take ten times as long, and
+    bins of one width would press the rest into the first.
+    """
     highest = np.percentile(times_ns, 99)
-    lowest = min(times_ns.min(), highest)
-    edges = np.linspace(lowest, max(highest, lowest * 1.001 + 1), _BINS + 1)
-    counts, _ = np.histogram(np.minimum(times_ns, edges[-1]), bins=edges)
+    lowest = max(1, min(times_ns.min(), highest))
+    edges = np.geomspace(lowest, max(highest, lowest * 1.001 + 1), _BINS + 1)
+    counts, _ = np.histogram(np.clip(times_ns, edges[0], edges[-1]), bins=edges)
     return Histogram(edges_ms=[float(edge) / 1e6 for edge in edges], counts=[int(count) for count in counts])
 
 

@@ -17,8 +17,8 @@ from enxuto.render.figures.palette import BAD, BAND, FIRST, INK, SOFT, Look
 from enxuto.report import Latency
 from enxuto.steps import Estimate
 
-_SHOWN = 0.995
-"""Share of the calls that a histogram shows; a few far off would press the rest together."""
+_WIDE = 4.0
+"""Times the fastest call from which on the axis of a histogram is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,16 @@ def histograms(models: Sequence[Timed]) -> Drawing:
     def paint(figure: Figure, tips: Tips) -> None:
         panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
         low = min(one.latency.histogram.edges_ms[0] for one in models)
-        high = max(_end(one.latency) for one in models)
+        high = max(max(one.latency.histogram.edges_ms[-1], one.latency.p95_ms or 0.0) for one in models)
         for position, (axes, one) in enumerate(zip(panels, models, strict=True)):
             _histogram(axes, one, first=position == 0 and len(models) > 1)
-            axes.set_xlim(low - 0.02 * (high - low), high + 0.04 * (high - low))
-        on.linear(panels[-1], "x")
         panels[-1].set_xlabel("time of a call, ms")
+        if high > _WIDE * low:
+            panels[-1].set_xlim(low / 1.06, high * 1.1)
+            on.logarithmic(panels[-1], "x")
+        else:
+            panels[-1].set_xlim(low - 0.02 * (high - low), high + 0.04 * (high - low))
+            on.linear(panels[-1], "x")
 
     told = "; ".join(
         f"{one.name}: p50 {words.milliseconds(one.latency.p50_ms)}, p95 {words.milliseconds(one.latency.p95_ms)}, "
@@ -49,17 +53,9 @@ def histograms(models: Sequence[Timed]) -> Drawing:
     return drawing(
         "histograms", "How long calls took",
         "Share of the calls of all loads by their time. Solid line: the median (p50); dashed: the 95th percentile, "
-        "where there are calls enough for it. The slowest half percent may lie beyond the right edge.",
+        "where there are calls enough for it. The last bar takes the slowest hundredth whole.",
         told, paint, height=110 + 105 * len(models),
     )  # fmt: skip
-
-
-def _end(latency: Latency) -> float:
-    """Where all but the slowest calls have ended."""
-    counts, edges = latency.histogram.counts, latency.histogram.edges_ms
-    wanted = _SHOWN * sum(counts)
-    at = next((place for place, seen in enumerate(accumulate(counts)) if seen >= wanted), len(counts) - 1)
-    return max(edges[at + 1], latency.p50_ms, latency.p95_ms or 0.0)
 
 
 def _histogram(axes: Axes, one: Timed, *, first: bool) -> None:
@@ -98,7 +94,7 @@ def over_time(
     told = "; ".join(f"load {number}: {ratio:.3f}" for number, ratio in enumerate(ratios, 1))
     caption = (
         "Above: the median of each block of calls, in the order of time; thin lines part the fresh loads. Below: the "
-        "speedup that each load saw, the estimate with its interval (shaded), and 1 (dotted)."
+        "speedup that each load saw, and the estimate with its interval (shaded); 1 is dotted, where it is near."
     )
     if any(disturbed):
         caption += " A share above a load is that of its rounds that were disturbed by others and do not count."

@@ -61,7 +61,8 @@ def speed_against_loss(report: OptimizeReport, rows: list[Row]) -> Drawing | Non
 
     def paint(figure: Figure, tips: Tips) -> None:
         axes = _speed_axes(figure, report, shown)
-        axes.set_ylim(unit * scale.low, unit * scale.high)
+        lowest = min([0.0, *(height(row) for row in shown)])
+        axes.set_ylim(lowest - 0.1 * (unit * scale.high - lowest), unit * scale.high)
         on.linear(axes, "y")
         axes.set_ylabel(f"loss of {report.metric_name}, %" if relative else f"loss of {report.metric_name}")
         axes.axhline(0, color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
