@@ -80,4 +80,5 @@ def _smaller_failed(at: At, failure: Finding) -> Finding:
     return Finding(
         code="smaller_batch_failed",
         detail=f"not tried, since batch {at.batch_size} failed with {failure.code}",
+        hint="See why the smaller batch failed; to try this one alone, name it in batch_sizes.",
     )

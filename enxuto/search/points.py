@@ -155,7 +155,11 @@ class Points:
 
 def _stopped(loads: Sequence[_Load]) -> Finding:
     seen = f": it showed {loads[0].found.samples_per_s:,.0f} samples/s" if loads else ""
-    return Finding(code="benchmark_stopped", detail=f"the benchmark was stopped after one load, which is too few{seen}")
+    return Finding(
+        code="benchmark_stopped",
+        detail=f"the benchmark was stopped after one load, which is too few{seen}",
+        hint="Allow more time, or ask for fewer points.",
+    )
 
 
 def _is_narrow(estimate: Estimate) -> bool:
