@@ -148,7 +148,8 @@ def _ratios(
     axes.set_ylim(*_window([*ratios, *((estimate.low, estimate.high) if estimate else ())], margin))
     on.linear(axes, "y", lambda value: f"{on.bare(value)}×", most=4)
     axes.set_ylabel("speedup")
-    axes.set_xticks(at, [str(number) for number in range(1, len(at) + 1)])
+    each = -(-len(at) // 16)
+    axes.set_xticks(at[::each], [str(number) for number in range(1, len(at) + 1, each)])
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel("fresh load")
 

@@ -17,6 +17,7 @@ from enxuto.steps import Peaks
 
 _MOST_BARS = 12
 _MOST_LABELS = 8
+_MOST_POINTS = 100
 _MODEL: Look = {"color": FIRST, "hatch": "", "edgecolor": FIRST}
 _AGAINST: Look = {"color": PAPER, "hatch": "////", "edgecolor": SOFT}
 
@@ -109,6 +110,7 @@ def ranked(profile: ProfiledModel) -> list[tuple[int, Node]]:
 def roofline(profile: ProfiledModel, peaks: Peaks, name: str) -> Drawing | None:
     """None where no node's operations are known."""
     numbered = [(number, one) for number, one in ranked(profile) if one.intensity and one.gops]
+    numbered, left_out = numbered[:_MOST_POINTS], len(numbered) - _MOST_POINTS
     seen = [one for _, one in numbered]
     if not seen:
         return None
@@ -135,7 +137,8 @@ def roofline(profile: ProfiledModel, peaks: Peaks, name: str) -> Drawing | None:
         name, f"Roofline of {short(profile.model_name, 40)}",
         "A point is a node: to the right it computes more for each byte that it moves, above it computes faster; its "
         "area is its share of the time. The lines are the most that was measured on this machine: the slope is memory, "
-        "the flat parts are arithmetic. The nearer to its line, the less there is to gain. Numbers as in the table.",
+        "the flat parts are arithmetic. The nearer to its line, the less there is to gain. Numbers as in the table."
+        + (f" The {left_out} fastest nodes are not drawn." if left_out > 0 else ""),
         told, paint, height=350,
     )  # fmt: skip
 

@@ -123,4 +123,6 @@ def _mark(row: Row) -> Look:
     if row.outcome == "infeasible":
         return {"marker": "x", "markersize": 6.5, "markeredgecolor": BAD, "markeredgewidth": 1.8}
     shape = "D" if row.role == "original" else "o"
-    return {"marker": shape, "markersize": 6.5, "markerfacecolor": INK if row.pareto else PAPER, "markeredgecolor": INK}
+    if row.pareto:  # with a rim, so that it can be seen on another one
+        return {"marker": shape, "markersize": 7.5, "markerfacecolor": INK, "markeredgecolor": PAPER}
+    return {"marker": shape, "markersize": 6.5, "markerfacecolor": PAPER, "markeredgecolor": INK}

@@ -29,12 +29,13 @@ def name_of(percentile: str) -> str:
 
 def distribution(runs: Sequence[Run], limit_ms: float | None) -> Drawing | None:
     """Percentiles of each run's latency; None where nothing was measured."""
-    seen = [(run, run.found) for run in runs if run.found]
+    seen = [(run, run.found) for run in _spread([run for run in runs if run.found]) if run.found]
     if not seen:
         return None
 
     def paint(figure: Figure, tips: Tips) -> None:
         axes = figure.add_subplot()
+        ends: list[tuple[float, float, str, str]] = []
         for run, found in seen:
             known = [(place, one) for place, name in enumerate(PERCENTILES)
                      if (one := percentile(found.latency, name)) is not None]  # fmt: skip
@@ -42,14 +43,14 @@ def distribution(runs: Sequence[Run], limit_ms: float | None) -> Drawing | None:
             axes.plot([x for x, _ in known], [y for _, y in known], color=BAD if broken else FIRST,
                       linestyle=(0, (4, 2)) if broken else "-", marker="x" if broken else "o", markersize=6,
                       gid=tips.add(_run_name(run)))  # fmt: skip
-            axes.annotate(_run_name(run), known[-1], (7, 0), textcoords="offset points", va="center", fontsize=11,
-                          color=BAD if broken else FIRST)  # fmt: skip
+            ends.append((*known[-1], _run_name(run), BAD if broken else FIRST))
         axes.set_xlim(-0.3, len(PERCENTILES) - 0.2)
         axes.set_xticks(range(len(PERCENTILES)), [name_of(name) for name in PERCENTILES])
         on.logarithmic(axes, "y")
         if limit_ms is not None:
             _limit(axes, limit_ms)
         axes.set_ylabel("latency of a query, ms")
+        _name_ends(axes, ends)
 
     told = "; ".join(f"{_run_name(run)}: {words.percentiles_words(found.latency)}" for run, found in seen)
     return drawing(
@@ -57,6 +58,33 @@ def distribution(runs: Sequence[Run], limit_ms: float | None) -> Drawing | None:
         "One line a run, waiting included; a percentile is missing where fewer than ten queries lie beyond it. Dashed "
         "with ×: the run does not hold what was asked.", told, paint, height=320,
     )  # fmt: skip
+
+
+_MOST_RUNS = 8
+
+
+def _spread(runs: Sequence[Run]) -> list[Run]:
+    """Some of them, the slowest and the fastest rate among them; a plot of more could not be read."""
+    ordered = sorted(runs, key=lambda run: run.rate_per_s or 0.0)
+    if len(ordered) <= _MOST_RUNS:
+        return ordered
+    return [ordered[round(place * (len(ordered) - 1) / (_MOST_RUNS - 1))] for place in range(_MOST_RUNS)]
+
+
+def _name_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the right ends of lines, one above the other."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        return
+    figure.draw_without_rendering()
+    lowest = float("-inf")
+    for x, y, name, colour in sorted(ends, key=lambda one: one[1]):
+        at = float(axes.transData.transform((x, y))[1])
+        stands = max(at, lowest + 13)
+        lowest = stands
+        axes.annotate(
+            name, (x, y), (9, stands - at), textcoords="offset points", va="center", fontsize=11, color=colour
+        )
 
 
 def over_rate(runs: Sequence[Run], percentile_name: str, limit_ms: float | None) -> Drawing | None:
