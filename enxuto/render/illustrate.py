@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enxuto.render.figures import batching, latency, memory, nodes, pareto, serving
+from enxuto.render.figures import batching, latency, memory, nodes, pareto, plan, serving
 from enxuto.render.figures.canvas import Drawing
 from enxuto.render.figures.latency import Timed
 from enxuto.render.figures.memory import Held
@@ -47,8 +47,8 @@ def benchmark_drawings(report: BenchmarkReport) -> Drawings:
     if isinstance(scenario, Server):
         found["over_rate"] = serving.over_rate(report.runs, f"p{scenario.percentile:g}", limit)
     if report.plan and report.request.serving:
-        found["plan_latency"] = serving.foreseen_and_measured(report.plan, report.request.serving.p95_ms)
-        found["plan_batches"] = serving.batches_of(report.plan)
+        found["plan_latency"] = plan.foreseen_and_measured(report.plan, report.request.serving.p95_ms)
+        found["plan_batches"] = plan.batches_of(report.plan)
     return _those(found)
 
 

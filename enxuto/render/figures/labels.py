@@ -31,7 +31,8 @@ def place(axes: Axes, points: Sequence[tuple[float, float, str, str]], size: flo
     at = [_pixels(axes, x, y) for x, y, _, _ in points]
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in at]
     for own, (x, y, text, colour) in zip(at, points, strict=True):
-        best = min((_badness(own, spot, text, at, taken, axes), spot) for spot in _PLACES)[1]
+        badness = [_badness(own, spot, text, at, taken, axes) for spot in _PLACES]
+        best = _PLACES[badness.index(min(badness))]
         taken.append(_box(own, best, text))
         far = abs(best[0]) + abs(best[1]) > 24
         axes.annotate(
