@@ -37,7 +37,7 @@ from enxuto.execution.process import StepRunner
 from enxuto.judge.speed import speed_verdict
 from enxuto.machine import this_machine
 from enxuto.request import MARGIN, RunOptions
-from enxuto.search.plan import Plan, Progress
+from enxuto.search.plan import Meter, Plan, Progress, metered
 from enxuto.search.timing import CONFIRMING, SideBySide, Timed, time_side_by_side
 from enxuto.steps import Failed, Subject
 from enxuto.workload import Workload
@@ -90,16 +90,17 @@ def main() -> int:
 
 
 def _run_all(arguments: argparse.Namespace, folder: Path, baseline: Path, rivals: Sequence[Rival]) -> list[float]:
-    """Returns the seconds that each run took."""
+    """Returns the seconds that each run took, waiting for others that measure on this host left out."""
     files = FolderFiles(folder / "files")
     subjects = [Subject(model=files.add(path)) for path in [baseline, *(rival.path for rival in rivals)]]
     runner = StepRunner(files, scratch=folder / "scratch", measuring_lock=host_lock())
     workload = Workload(batch_size=arguments.batch_size, threads=arguments.threads)
     seconds = []
     for repeat in range(arguments.repeats):
-        request, control, begun = RunOptions(workload=workload, seed=repeat), Control(), time.monotonic()
-        found = drive(_plan(subjects, request), runner, machine="here", journal=MemoryJournal(), control=control)
-        seconds.append(time.monotonic() - begun)
+        request, meter = RunOptions(workload=workload, seed=repeat), Meter()
+        plan = metered(_plan(subjects, request), meter)
+        found = drive(plan, runner, machine="here", journal=MemoryJournal(), control=Control())
+        seconds.append(meter.spent_s)
         for rival, timed in zip(rivals, found.timed[1:], strict=True):
             rival.seen.append(timed)
         disturbed = statistics.fmean(noise.disturbed_share or 0.0 for noise in found.noise)
