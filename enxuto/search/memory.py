@@ -12,6 +12,8 @@ from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.steps import Failed, MeasureMemory, MemoryUse
 
 _MOST_LOADS = 5
+_ENOUGH_ALIKE, _ALIKE = 3, 0.005
+"""Processes whose peaks are as close as this: what is left is no luck then."""
 _MUCH_LEFT = 0.05
 """Share of the peak: what interpreters and small models leave is less."""
 
@@ -26,5 +28,8 @@ def lowest_memory(step: MeasureMemory, progress: Progress) -> Generator[Task, Re
         uses.append(found(reply.outcome, MemoryUse))
         left_bytes = uses[-1].left_by_loading_bytes
         if left_bytes is None or left_bytes < _MUCH_LEFT * uses[-1].peak_bytes:
+            break
+        peaks = [use.peak_bytes for use in uses]
+        if len(peaks) >= _ENOUGH_ALIKE and max(peaks) <= min(peaks) * (1 + _ALIKE):
             break
     return min(uses, key=lambda use: use.peak_bytes, default=None)

@@ -51,6 +51,10 @@ def test_up_to_five_run_and_the_lowest_counts() -> None:
     assert measured(*seen) == (use(150, 30), [0, 1, 2, 3, 4])
 
 
+def test_three_that_agree_are_enough() -> None:
+    assert measured(*[use(150, 30)] * 3) == (use(150, 30), [0, 1, 2])
+
+
 def test_it_ends_with_the_first_that_was_lucky() -> None:
     assert measured(use(150, 30), use(125, 2)) == (use(125, 2), [0, 1])
 
