@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-import enxuto
+from enxuto.graph.transform import apply_recipe
+from enxuto.steps import ApplyRecipe
 from enxuto.techniques import HalfWeights
 from tests.support.markdown import blocks
 from tests.support.tree import ROOT
@@ -40,8 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("evaluation.npz", "preprocessing.json"):
         shutil.copy(EXAMPLE / name, folder / name)
     shutil.copy(EXAMPLE / "digits.onnx", folder / "original.onnx")
-    enxuto.optimize(folder / "original.onnx", recipe=[HalfWeights()], out=folder / "lean")
-    (folder / "lean" / "optimized.onnx").rename(folder / "candidate.onnx")
+    step = ApplyRecipe(model="a" * 64, recipe=[HalfWeights()], calibration=None, preprocessing={}, seed=0)
+    applied = apply_recipe(step, {step.model: folder / "original.onnx"}, folder)
+    (folder / applied.file).rename(folder / "candidate.onnx")
     return folder
 
 
