@@ -84,6 +84,7 @@ def _measure(bench: _Bench) -> Generator[Task, Reply, None]:
 def _offline(bench: _Bench, scenario: Offline) -> Generator[Task, Reply, None]:
     points, request = bench.points, bench.points.request
     yield from measure_curves(points, scenario, bench.knees)
+    points.part_ends = 0.85
     if request.memory_mb is not None:
         for way in {at.way.settings: at.way for at in reversed(points.loads)}.values():
             bench.largest.append((yield from find_largest_batch(points, way, request.memory_mb)))

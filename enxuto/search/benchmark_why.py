@@ -39,12 +39,20 @@ def _curves_words(measured: Sequence[Point], knees: Sequence[Knee]) -> list[str]
         return []
     first, *others = ways
     found = [_best_words(measured, first)]
-    found += [f"There, {knee.detail}" for knee in knees if _way(knee) == first]
+    found += _knee_words(knees, first)
     if others:
         more = "; ".join(f"{way}: {_most(_best(measured, way))}" for way in others[:_MOST_TOLD])
         unsaid = len(others) - _MOST_TOLD
         found.append(f"{more}{f'; and {unsaid} more' if unsaid > 0 else ''}.")
     return found
+
+
+def _knee_words(knees: Sequence[Knee], first: Way) -> list[str]:
+    """Of the best way, or of the best one that was searched."""
+    if not knees:
+        return []
+    knee = max(knees, key=lambda knee: (_way(knee) == first, knee.highest_samples_per_s))
+    return [f"{'There' if _way(knee) == first else _way(knee)}, {knee.detail}"]
 
 
 def _best_words(measured: Sequence[Point], way: Way) -> str:

@@ -17,7 +17,8 @@ def measure_curves(points: Points, scenario: Offline, knees: list[Knee]) -> Gene
     """Every way that was asked for; ``knees`` is filled where batch sizes are searched."""
     ways = asked_ways(points.request, scenario)
     share = (0.7 if points.request.serving or points.request.memory_mb else 0.95) / len(ways)
-    for way in ways:
+    for position, way in enumerate(ways, start=1):
+        points.part_ends = position * share
         if crowded(way, scenario, points.machine.cores):
             points.skip(At(way, min(scenario.batch_sizes or [1])), _beyond_cores(way, points.machine.cores))
         elif scenario.batch_sizes:
@@ -25,7 +26,6 @@ def measure_curves(points: Points, scenario: Offline, knees: list[Knee]) -> Gene
         else:
             knee = yield from search_knee(points, way)
             knees.extend([knee] if knee else [])
-        points.fraction += share
 
 
 def measure_list(points: Points, way: Way, batch_sizes: Sequence[int]) -> Generator[Task, Reply, None]:

@@ -81,7 +81,7 @@ def _try(search: _Search, batch_size: int) -> Generator[Task, Reply, float]:
         seed=points.request.seed,
     )
     message = f"memory of {settings_words(way.settings)} at batch {batch_size}"
-    reply = yield Task(step, Progress("measure", message, points.fraction))
+    reply = yield Task(step, Progress("measure", message, points.advance()))
     points.spent_s += reply.outcome.elapsed_s
     if isinstance(reply.outcome, Failed):
         search.tried[batch_size] = None

@@ -62,9 +62,8 @@ def run_load(loads: Loads, arrivals: Arrivals, duration_s: float, again: int = 0
     """One load run, written down whatever becomes of it. A repeat draws other arrivals."""
     points = loads.points
     rate = arrivals.rate_per_s if isinstance(arrivals, Poisson) else None
-    points.fraction = min(0.95, points.fraction + 0.04)
     what = "queries one by one" if rate is None else rate_words(rate)
-    progress = Progress("measure", f"{loads.who}, {what}", points.fraction)
+    progress = Progress("measure", f"{loads.who}, {what}", points.advance())
     reply = yield Task(_step(loads, arrivals, duration_s, again), progress)
     points.spent_s += reply.outcome.elapsed_s
     if isinstance(reply.outcome, Failed):

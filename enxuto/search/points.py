@@ -25,6 +25,8 @@ DURATION_S = 0.5
 """Of each load, once it is warm."""
 _NARROW = 0.1
 """Width of an interval over its value, at which no load is added for its own sake."""
+_STEP_SHARE = 0.07
+"""Of the rest of a part that a step is said to be."""
 _SLOWER_CORE = 1.06
 """Times of the quickest probe of all loads with as many busy cores: a load beyond it was disturbed from beginning to
 end."""
@@ -59,11 +61,17 @@ class Points:
     machine: Machine
     fraction: float = 0.0
     """Of the whole job that is done, as far as can be told."""
+    part_ends: float = 0.95
+    """The fraction at which what is being done now is over; nobody knows after how many steps."""
     spent_s: float = 0.0
     loads: dict[At, list[_Load]] = field(default_factory=dict)
     failures: dict[At, Finding] = field(default_factory=dict)
     skipped: dict[At, Finding] = field(default_factory=dict)
     noise: list[HostNoise] = field(default_factory=list)
+
+    def advance(self) -> float:
+        self.fraction += _STEP_SHARE * (self.part_ends - self.fraction)
+        return self.fraction
 
     def skip(self, at: At, reason: Finding) -> None:
         if at not in self.loads and at not in self.failures:
@@ -185,7 +193,7 @@ def measure_point(
             load=load,
             seed=points.request.seed,
         )
-        reply = yield Task(step, Progress("measure", f"{at}, load {load + 1}", points.fraction))
+        reply = yield Task(step, Progress("measure", f"{at}, load {load + 1}", points.advance()))
         points.spent_s += reply.outcome.elapsed_s
         if isinstance(reply.outcome, Failed):
             if load >= LEAST_LOADS:

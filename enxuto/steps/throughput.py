@@ -34,6 +34,8 @@ class MeasureThroughput(Value):
 
 
 class Throughput(Value):
+    """Of the calls in which each copy had a core of its own, as far as the kernel and a probe tell."""
+
     samples_per_s: float
     """Over all copies."""
     calls: int
