@@ -41,6 +41,7 @@ from enxuto.scenario import Batching, Offline, Server, ServingGoal
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.signature import ModelInspection, TensorSpec
 from enxuto.steps import (
+    Bandwidth,
     BatchCount,
     Drop,
     Estimate,
@@ -398,6 +399,7 @@ def compare_report(**changes: Any) -> CompareReport:
         measured=new,
         measured_against=against,
         worst_samples=[311, 42, 1033, 7],
+        worst_losses=[1.0, 1.0, 1.0, 0.5],
     )  # fmt: skip
     return report.model_copy(update=changes)
 
@@ -655,7 +657,14 @@ def profile_report(**changes: Any) -> ProfileReport:
         why="Conv takes 92 % of the time and reaches 13 % of what this machine can compute.",
         profile=profiled("digits.onnx", 1.0, integer=False),
         against=None,
-        peaks=Peaks(threads=1, fp32_gflops=104.0, int8_gops=410.0, bandwidth_gb_s=18.4, noise=noise()[0]),
+        peaks=Peaks(
+            threads=1,
+            fp32_gflops=104.0,
+            int8_gops=410.0,
+            bandwidth_gb_s=18.4,
+            noise=noise()[0],
+            cached=[Bandwidth(size_bytes=32_768, gb_s=121.0), Bandwidth(size_bytes=1_048_576, gb_s=64.0)],
+        ),
         peaks_measured_before=False,
     )
     return report.model_copy(update=changes)

@@ -35,6 +35,13 @@ def parts(use: MemoryUse) -> dict[str, int]:
     return {**known, "rest": max(0, use.peak_bytes - sum(known.values()))}
 
 
+def _predicted(models: Sequence[Held]) -> str:
+    """Activations by the shapes alone, to hold beside the arena."""
+    known = [f"{words.size(one.use.predicted_activation_bytes)} ({short(one.name)})" for one in models
+             if one.use.predicted_activation_bytes is not None]  # fmt: skip
+    return f" From shapes alone, activations would take {', '.join(known)}." if known else ""
+
+
 def memory_bars(models: Sequence[Held]) -> Drawing:
     def paint(figure: Figure, tips: Tips) -> None:
         axes = figure.add_subplot()
@@ -66,5 +73,5 @@ def memory_bars(models: Sequence[Held]) -> Drawing:
     return drawing(
         "memory", "Memory of a fresh process",
         "Peak resident memory of a process that loads the model and runs it, and what it went to as far as the runtime "
-        "tells.", told, paint, height=118 + 44 * len(models),
+        f"tells.{_predicted(models)}", told, paint, height=118 + 44 * len(models),
     )  # fmt: skip

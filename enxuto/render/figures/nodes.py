@@ -137,7 +137,8 @@ def roofline(profile: ProfiledModel, peaks: Peaks, name: str) -> Drawing | None:
         name, f"Roofline of {short(profile.model_name, 40)}",
         "A point is a node: to the right it computes more for each byte that it moves, above it computes faster; its "
         "area is its share of the time. The lines are the most that was measured on this machine: the slope is memory, "
-        "the flat parts are arithmetic. The nearer to its line, the less there is to gain. Numbers as in the table."
+        "the dotted ones are caches, the flat parts are arithmetic. The nearer to its line, the less there is to gain. "
+        "Numbers as in the table."
         + (f" The {left_out} fastest nodes are not drawn." if left_out > 0 else ""),
         told, paint, height=350,
     )  # fmt: skip
@@ -151,6 +152,13 @@ def _window(seen: Sequence[Node], peaks: Peaks) -> tuple[float, float, float, fl
 
 
 def _roofs(axes: Axes, peaks: Peaks, low: float, high: float) -> None:
+    highest = max(peaks.int8_gops, peaks.fp32_gflops)
+    for one in peaks.cached:
+        ridge = max(low, min(high, highest / one.gb_s))
+        axes.plot([low, ridge], [one.gb_s * low, one.gb_s * ridge], color=SOFT, linestyle=(0, (1, 2)), linewidth=1.2)
+    if peaks.cached:
+        speeds = ", ".join(words.significant(one.gb_s) for one in reversed(peaks.cached))
+        axes.plot([], [], color=SOFT, linestyle=(0, (1, 2)), linewidth=1.2, label=f"caches: {short(speeds, 22)} GB/s")
     for peak, label, dashes in (
         (peaks.int8_gops, f"INT8: {words.significant(peaks.int8_gops)} GOP/s", (0, (5, 2))),
         (peaks.fp32_gflops, f"FP32: {words.significant(peaks.fp32_gflops)} GFLOP/s", "-"),
