@@ -36,7 +36,6 @@ from enxuto.steps import (
     LatencyLoad,
     LatencySummary,
     MeasureLatency,
-    MeasureMemory,
     Percentiles,
     SummarizeLatency,
     Timing,
@@ -95,9 +94,7 @@ def summarize_latency(step: SummarizeLatency, files: Mapping[Digest, Path], out:
     return LatencySummary(subjects=[_percentiles(np.concatenate(walls)) for walls in zip(*loads, strict=True)])
 
 
-def load_subject(
-    step: MeasureLatency | MeasureMemory, model: LoadedModel, files: Mapping[Digest, Path]
-) -> Callable[[], object]:
+def load_subject(step: MeasureLatency, model: LoadedModel, files: Mapping[Digest, Path]) -> Callable[[], object]:
     """One call of a model on one batch of the step's workload."""
     samples = SampleBatches(step.samples, files, step.preprocessing, model.inputs) if step.samples else None
     return partial(model.run, feeds_for(model.inputs, step.workload, samples, step.seed))
