@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enxuto.render.figures.batching import curves
-from enxuto.render.figures.nodes import ranked
+from enxuto.render.figures.nodes import caches, ranked
 from enxuto.render.figures.serving import PERCENTILES, name_of
-from enxuto.report import BenchmarkReport, Knee, LargestBatch, Point
+from enxuto.report import BenchmarkReport, Knee, LargestBatch, Point, ProfileReport
 from enxuto.scenario import Offline
 from enxuto.words import way_words
 
@@ -28,8 +28,8 @@ def benchmark_facts(report: BenchmarkReport) -> dict[str, object]:
     }
 
 
-def profile_facts() -> dict[str, object]:
-    return {"ranked": ranked, "most_nodes": _MOST_NODES}
+def profile_facts(report: ProfileReport) -> dict[str, object]:
+    return {"ranked": ranked, "most_nodes": _MOST_NODES, "caches": caches(report.peaks)}
 
 
 def by_way(points: list[Point]) -> dict[str, list[Point]]:

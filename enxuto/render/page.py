@@ -65,7 +65,7 @@ def _own_facts(report: Report) -> dict[str, object]:
         case BenchmarkReport():
             return {**benchmark_facts(report), "drawings": benchmark_drawings(report)}
         case ProfileReport():
-            return {**profile_facts(), "drawings": profile_drawings(report)}
+            return {**profile_facts(report), "drawings": profile_drawings(report)}
         case _:
             assert_never(report)
 

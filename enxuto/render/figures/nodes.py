@@ -13,7 +13,7 @@ from enxuto.render.figures.canvas import Drawing, Tips, drawing, short
 from enxuto.render.figures.labels import place
 from enxuto.render.figures.palette import FIRST, INK, PAPER, SECOND, SOFT, Look
 from enxuto.report import MatchedGroup, Node, ProfiledModel
-from enxuto.steps import Peaks
+from enxuto.steps import Bandwidth, Peaks
 
 _MOST_BARS = 12
 _MOST_LABELS = 8
@@ -137,8 +137,8 @@ def roofline(profile: ProfiledModel, peaks: Peaks, name: str) -> Drawing | None:
         name, f"Roofline of {short(profile.model_name, 40)}",
         "A point is a node: to the right it computes more for each byte that it moves, above it computes faster; its "
         "area is its share of the time. The lines are the most that was measured on this machine: the slope is memory, "
-        "the dotted ones are caches, the flat parts are arithmetic. The nearer to its line, the less there is to gain. "
-        "Numbers as in the table."
+        "between the dotted ones are the caches, the flat parts are arithmetic. The nearer to its line, the less "
+        "there is to gain. Numbers as in the table."
         + (f" The {left_out} fastest nodes are not drawn." if left_out > 0 else ""),
         told, paint, height=350,
     )  # fmt: skip
@@ -151,14 +151,19 @@ def _window(seen: Sequence[Node], peaks: Peaks) -> tuple[float, float, float, fl
     return min([*x, 1.0]) / 2, max([*x, ridge]) * 3, max(min(y) / 2.5, top / 1e6), top * 2
 
 
+def caches(peaks: Peaks) -> list[Bandwidth]:
+    """The fastest and the slowest that was measured; those between lie too near each other to be told apart."""
+    return peaks.cached if len(peaks.cached) < 2 else [peaks.cached[0], peaks.cached[-1]]
+
+
 def _roofs(axes: Axes, peaks: Peaks, low: float, high: float) -> None:
     highest = max(peaks.int8_gops, peaks.fp32_gflops)
-    for one in peaks.cached:
+    for one in caches(peaks):
         ridge = max(low, min(high, highest / one.gb_s))
         axes.plot([low, ridge], [one.gb_s * low, one.gb_s * ridge], color=SOFT, linestyle=(0, (1, 2)), linewidth=1.2)
     if peaks.cached:
-        speeds = ", ".join(words.significant(one.gb_s) for one in reversed(peaks.cached))
-        axes.plot([], [], color=SOFT, linestyle=(0, (1, 2)), linewidth=1.2, label=f"caches: {short(speeds, 22)} GB/s")
+        speeds = "–".join(words.significant(one.gb_s) for one in reversed(caches(peaks)))
+        axes.plot([], [], color=SOFT, linestyle=(0, (1, 2)), linewidth=1.2, label=f"caches: {speeds} GB/s")
     for peak, label, dashes in (
         (peaks.int8_gops, f"INT8: {words.significant(peaks.int8_gops)} GOP/s", (0, (5, 2))),
         (peaks.fp32_gflops, f"FP32: {words.significant(peaks.fp32_gflops)} GFLOP/s", "-"),

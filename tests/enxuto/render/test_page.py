@@ -244,7 +244,7 @@ def test_a_comparison_shows_each_side_with_its_threshold() -> None:
         "▲ improved at least 1.2× ✓ yes",
         "? inconclusive at most 0.5 % lost ✗ no",
         "−0.35 % to 0.57 %",
-        "311, 42, 1033, 7",
+        "311&nbsp; (1) , 42&nbsp; (1) , 1033&nbsp; (1) , 7&nbsp; (0.5)",
         "1.24 MB against 4.84 MB.",
     ):
         assert fact in text
