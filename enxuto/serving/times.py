@@ -1,7 +1,8 @@
 """What batches take, for the simulation: measured calls by size and copies at work, and what the batcher adds.
 
-The spread of a call is that of the measured curve where one batch follows another, and where it comes after a pause
-that of calls after such a pause, moved to the curve's median. Sizes between measured ones are interpolated, quantile by
+The median of a call is that of the measured curve, and what a call behind the batcher takes more than one in a tight
+loop, at the same time and in the same process, comes on top: for batches that follow each other, and for calls after a
+pause, by its length. The spread is the wider of the two. Sizes between measured ones are interpolated, quantile by
 quantile. A call with fewer copies at work than were ever measured together takes the time of the next larger number.
 """
 
@@ -127,13 +128,12 @@ class _Reader:
         return float(np.median(longest[:, 1] / longest[:, 0]))
 
     def _calls(self, copies: int, pause: float | None) -> Table:
-        """The curve, and on top of it what the batcher's company and the pause before make of a call."""
-        curve = {size: rows for size, rows in self.measured[copies].items() if size <= max(self.measured[copies])}
-        if pause is None:
-            ratio = {size: self._median("second", size, 0) / self._tight(size) for size in self._sizes()}
-            return self._filled({size: rows * max(1.0, _at(ratio, size)) for size, rows in curve.items()})
-        extra = {size: self._rows("first", 4, size, pause) - self._tight(size) for size in self._sizes()}
-        return self._filled({size: np.median(rows) + _at(extra, size) for size, rows in curve.items()})
+        """The curve's medians, and on top what the batcher's company and the pause before make of a call; the spread
+        is the wider of the two."""
+        table, length = ("second", 0.0) if pause is None else ("first", pause)
+        extra = {size: self._rows(table, 4, size, length) - self._tight(size) for size in self._sizes()}
+        curve = self.measured[copies]
+        return self._filled({size: _on_top(rows, _at(extra, size)) for size, rows in curve.items()})
 
     def _spread(self, table: str, column: int, pause: float) -> Table:
         return self._filled({size: self._rows(table, column, size, pause) for size in self._sizes()})
@@ -150,9 +150,6 @@ class _Reader:
         rows = self.tables[table]
         return _quantiles(rows[(rows[:, 0] == 1) & (rows[:, 1] == size) & (rows[:, 2] == pause), column])
 
-    def _median(self, table: str, size: int, pause: float) -> float:
-        return float(np.median(self._rows(table, 4, size, pause)))
-
     def _filled(self, known: Mapping[int, np.ndarray]) -> Table:
         """Every size from zero to the largest."""
         return [np.maximum(_at(known, size), 0.0).tolist() for size in range(self.largest + 1)]
@@ -163,6 +160,12 @@ def _late(rows: np.ndarray, busy: int) -> list[float]:
     alike = rows[rows[:, 0] == busy, 1]
     found: list[float] = _quantiles(alike if alike.size >= _FEWEST_LATE else rows[:, 1]).tolist()
     return found
+
+
+def _on_top(curve: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    middle, more = np.median(curve), np.median(extra)
+    spread: np.ndarray = np.maximum(curve - middle, extra - more)
+    return middle + more + spread
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
