@@ -112,7 +112,8 @@ class _Reader:
             calls={copies: [self._calls(copies, pause) for pause in by_pause] for copies in self.measured},
             wakes=[self._spread("first", 3, pause or pauses[0]) for pause in by_pause],
             turns=self._spread("second", 3, 0),
-            answers=[sum(row) / QUANTILES for row in self._spread("second", 5, 0)],
+            # of the first round: at the end of the second one somebody waits, and is woken at its cost
+            answers=[float(np.median(row)) for row in self._spread("first", 5, pauses[0])],
             pauses=edges,
             late_idle=_late(late, 0),
             late_busy=_late(late, 1),
