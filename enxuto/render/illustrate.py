@@ -10,6 +10,7 @@ from enxuto.render.rows import Row, headline
 from enxuto.report import BenchmarkReport, CompareReport, JudgedReport, Measurements, OptimizeReport, ProfileReport
 from enxuto.scenario import Server
 from enxuto.steps import MemoryUse
+from enxuto.words import settings_words
 
 Drawings = dict[str, Drawing]
 
@@ -28,11 +29,14 @@ def optimize_drawings(report: OptimizeReport, rows: list[Row]) -> Drawings:
 
 
 def compare_drawings(report: CompareReport) -> Drawings:
-    sides = [
-        (f"reference: {report.against_name}", report.measured_against),
-        (f"new: {report.model_name}", report.measured),
-    ]
-    return _those({**_timing(report, sides), "memory": _memory(sides)})
+    asked = report.request
+    new, reference = report.model_name, report.against_name
+    if asked.settings != asked.against_settings and asked.settings and asked.against_settings:
+        new = f"{new}, {settings_words(asked.settings)}"
+        reference = f"{reference}, {settings_words(asked.against_settings)}"
+    sides = [(f"reference: {reference}", report.measured_against), (f"new: {new}", report.measured)]
+    held = [("reference", report.measured_against), ("new model", report.measured)]
+    return _those({**_timing(report, sides), "memory": _memory(held)})
 
 
 def benchmark_drawings(report: BenchmarkReport) -> Drawings:

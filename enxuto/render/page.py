@@ -20,6 +20,7 @@ from enxuto.render.rows import headline, rows
 from enxuto.render.sides import sides
 from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report, ReportAdapter
 from enxuto.schema import Digest
+from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.steps import Rendered, RenderReport
 
 FILE, DELIVERED = "report.html", "delivered"
@@ -61,7 +62,8 @@ def _own_facts(report: Report) -> dict[str, object]:
                 "drawings": optimize_drawings(report, found),
             }
         case CompareReport():
-            return {"sides": sides(report), "drawings": compare_drawings(report)}
+            usual = DEFAULT_SETTINGS[report.workload.runtimes[0]]
+            return {"sides": sides(report), "usual": usual, "drawings": compare_drawings(report)}
         case BenchmarkReport():
             return {**benchmark_facts(report), "drawings": benchmark_drawings(report)}
         case ProfileReport():
