@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from enxuto.report import BenchmarkReport, CompareReport, Measurements, OptimizeReport, ProfileReport, Report
-from enxuto.scenario import Offline
 from enxuto.words import conditions_words
 
 
 def not_measured(report: Report) -> list[str]:
     """A sentence a gap."""
-    batch = not (isinstance(report, BenchmarkReport) and isinstance(report.request.scenario, Offline))
-    conditions = conditions_words(report.workload, batch=batch).replace(", ", " and ")
+    conditions = conditions_words(report.workload, batch=not isinstance(report, BenchmarkReport)).replace(", ", " and ")
     return [
         *_own_gaps(report),
         f"Speed on any other processor than {report.machine.processor}, or with other libraries than those named.",

@@ -6,7 +6,6 @@ from enxuto.render.figures.batching import curves
 from enxuto.render.figures.nodes import caches, ranked
 from enxuto.render.figures.serving import PERCENTILES, name_of
 from enxuto.report import BenchmarkReport, Knee, LargestBatch, Point, ProfileReport
-from enxuto.scenario import Offline
 from enxuto.words import way_words
 
 _MOST_OPTIONS = 20
@@ -24,7 +23,6 @@ def benchmark_facts(report: BenchmarkReport) -> dict[str, object]:
         "tried": _tried,
         "percentile_names": [(name, name_of(name)) for name in PERCENTILES],
         "most_options": _MOST_OPTIONS,
-        "batch_matters": not isinstance(report.request.scenario, Offline),
     }
 
 

@@ -105,7 +105,7 @@ def memory_over_batch(found: Sequence[Curve], limit_mb: float | None) -> Drawing
         for number, curve in enumerate(found):
             _line(axes, tips, number, curve, lambda one: one.memory_bytes / 1e6 if one.memory_bytes else None)
         on.batches(axes, _sizes(found))
-        axes.set_ylim(0, max([axes.get_ylim()[1], 1.08 * (limit_mb or 0)]))
+        axes.set_ylim(0, 1.08 * max([axes.get_ylim()[1], limit_mb or 0]))
         on.linear(axes, "y")
         if limit_mb:
             axes.axhline(limit_mb, color=BAD, linewidth=1.4)

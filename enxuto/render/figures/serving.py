@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def distribution(runs: Sequence[Run], limit_ms: float | None) -> Drawing | None:
                       linestyle=(0, (4, 2)) if broken else "-", marker="x" if broken else "o", markersize=6,
                       gid=tips.add(_run_name(run)))  # fmt: skip
             ends.append((*known[-1], _run_name(run), BAD if broken else FIRST))
-        axes.set_xlim(-0.3, len(PERCENTILES) - 0.2)
+        axes.set_xlim(-0.3, max(x for x, *_ in ends) + 1.4)
         axes.set_xticks(range(len(PERCENTILES)), [name_of(name) for name in PERCENTILES])
         on.logarithmic(axes, "y")
         if limit_ms is not None:
@@ -96,7 +97,9 @@ def over_rate(runs: Sequence[Run], percentile_name: str, limit_ms: float | None)
 
     def paint(figure: Figure, tips: Tips) -> None:
         axes = figure.add_subplot()
-        axes.plot([x for x, _, _ in seen], [y for _, y, _ in seen], color=SOFT, linewidth=1.2)
+        rates = sorted({x for x, _, _ in seen})
+        middles = [median([y for at, y, _ in seen if at == rate]) for rate in rates]
+        axes.plot(rates, middles, color=SOFT, linewidth=1.2)
         for holds, marker, colour, label in ((True, "o", FIRST, "holds"), (False, "x", BAD, "does not hold")):
             these = [(x, y) for x, y, run in seen if (run.holds is not False) == holds]
             if these:
@@ -112,7 +115,7 @@ def over_rate(runs: Sequence[Run], percentile_name: str, limit_ms: float | None)
 
     told = "; ".join(f"{x:g} a second: {words.milliseconds(y)}" for x, y, _ in seen)
     return drawing(
-        "over-rate", f"{percentile_name} over the rate", "Each point is one run with seeded Poisson arrivals.", told,
+        "over-rate", f"{percentile_name} over the rate", "A point is one run with seeded Poisson arrivals; the line joins medians.", told,
         paint, height=320,
     )  # fmt: skip
 
@@ -126,4 +129,8 @@ def _limit(axes: Axes, limit_ms: float) -> None:
 
 
 def _run_name(run: Run) -> str:
-    return f"{run.rate_per_s:,.4g} a second" if run.rate_per_s else "one by one"
+    return (
+        f"{on.bare(round(run.rate_per_s, 0 if run.rate_per_s >= 100 else 2))} a second"
+        if run.rate_per_s
+        else "one by one"
+    )
