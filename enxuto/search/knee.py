@@ -33,6 +33,8 @@ class Seen:
     samples_per_s: float
     p50_ms: float
     peak_bytes: int
+    trusted: bool = True
+    """Whether a gain may be read from it."""
 
 
 def search_knee(points: Points, way: Way) -> Generator[Task, Reply, Knee | None]:
@@ -57,7 +59,7 @@ def _double(points: Points, way: Way, began_s: float) -> Generator[Task, Reply, 
         failure = yield from measure_point(points, at)
         if failure:
             return f"batch {batch_size} failed ({failure.detail.rstrip('.')})"
-        curve.append(Seen(batch_size, points.rate(at), points.p50_ms(at), points.peak_bytes(at)))
+        curve.append(Seen(batch_size, points.rate(at), points.p50_ms(at), points.peak_bytes(at), points.trusted(at)))
         if why := why_stop(curve, points.request.memory_mb, points.spent_s - began_s):
             return why
         batch_size *= 2
@@ -68,18 +70,26 @@ def why_stop(curve: Sequence[Seen], memory_mb: float | None, spent_s: float) -> 
     last = curve[-1]
     if memory_mb is not None and last.peak_bytes > memory_mb * 1e6:
         return f"batch {last.batch_size} takes {size(last.peak_bytes)} of memory, more than is allowed"
-    if len(curve) >= _FEWEST:
-        gain = max(seen.samples_per_s for seen in curve[-2:]) / max(seen.samples_per_s for seen in curve[:-2]) - 1
-        if gain < _LITTLE:
-            gained = f"gained {limit_percent(round(gain, 3))}" if gain > 0 else "gained nothing"
-            return f"the doublings to {curve[-2].batch_size} and {last.batch_size} together {gained}"
-        if last.p50_ms > _SLOW_MS:
-            return f"a call with batch {last.batch_size} takes {milliseconds(last.p50_ms)}"
+    if gain := little_gain([seen for seen in curve if seen.trusted]):
+        return gain
+    if len(curve) >= _FEWEST and last.p50_ms > _SLOW_MS:
+        return f"a call with batch {last.batch_size} takes {milliseconds(last.p50_ms)}"
     if spent_s > BUDGET_S:
         return f"measuring had taken {seconds(spent_s)}"
     if last.batch_size >= LARGEST:
         return f"batch {LARGEST:,} is the largest that is tried"
     return None
+
+
+def little_gain(curve: Sequence[Seen]) -> str | None:
+    """That the last two sizes gained next to nothing, as a clause; None where they did, or there are too few."""
+    if len(curve) < _FEWEST:
+        return None
+    gain = max(seen.samples_per_s for seen in curve[-2:]) / max(seen.samples_per_s for seen in curve[:-2]) - 1
+    if gain >= _LITTLE:
+        return None
+    gained = f"gained {limit_percent(round(gain, 3))}" if gain > 0 else "gained nothing"
+    return f"the doublings to {curve[-2].batch_size} and {curve[-1].batch_size} together {gained}"
 
 
 def _bisect(points: Points, way: Way, began_s: float) -> Generator[Task, Reply, str]:
@@ -93,8 +103,9 @@ def _bisect(points: Points, way: Way, began_s: float) -> Generator[Task, Reply, 
             return not estimate.low < enough < estimate.high
 
         failure = yield from measure_point(points, At(way, batch_size), settled)
-        if failure:
-            return f"not narrowed down further, since batch {batch_size} failed"
+        if failure or batch_size not in _rates(points, way):
+            what = "failed" if failure else "was disturbed all along or takes too much memory"
+            return f"not narrowed down further, since batch {batch_size} {what}"
     return ""
 
 
@@ -117,13 +128,15 @@ def _is_narrow(estimate: Estimate) -> bool:
 
 
 def _rates(points: Points, way: Way) -> dict[int, float]:
-    """Throughput by batch size, of what stays within the memory limit."""
+    """Throughput by batch size, of what stays within the memory limit; of what can be trusted, where anything can."""
     memory_mb = points.request.memory_mb
-    return {
-        batch: points.rate(at)
+    fitting = {
+        batch: at
         for batch, at in points.measured(way).items()
         if memory_mb is None or points.peak_bytes(at) <= memory_mb * 1e6
     }
+    trusted = {batch: at for batch, at in fitting.items() if points.trusted(at)}
+    return {batch: points.rate(at) for batch, at in (trusted or fitting).items()}
 
 
 def _knee(way: Way, rates: Mapping[int, float], why_stopped: str, narrowed: str) -> Knee:

@@ -27,6 +27,8 @@ _NARROW = 0.1
 """Width of an interval over its value, at which no load is added for its own sake."""
 _STEP_SHARE = 0.07
 """Of the rest of a part that a step is said to be."""
+_FEWEST_QUIET = 2
+"""Quiet loads: fewer carry no interval, and then the disturbed ones count as well."""
 _SLOWER_CORE = 1.06
 """Times of the quickest probe of all loads with as many busy cores: a load beyond it was disturbed from beginning to
 end."""
@@ -113,6 +115,11 @@ class Points:
         estimate = self.estimate(at)
         return len(self._quiet(at)) < LEAST_LOADS or estimate is None or not settled(estimate)
 
+    def trusted(self, at: At) -> bool:
+        """Whether a point may decide where a search goes: disturbed all along, it says more of others than of the
+        model. Copies that are more than the cores disturb each other, as was asked."""
+        return at.way.cores > self.machine.cores or len(self._quiet(at)) >= _FEWEST_QUIET
+
     def _quiet(self, at: At) -> list[_Load]:
         """Loads that had their cores to themselves, as their own slices and their probes tell."""
         alike = [load for place, loads in self.loads.items() if place.way.cores == at.way.cores for load in loads]
@@ -121,8 +128,8 @@ class Points:
 
     def _counting(self, at: At) -> list[_Load]:
         """The quiet ones; all of them, where too few were."""
-        quiet, loads = self._quiet(at), self.loads.get(at, [])
-        return quiet if len(quiet) >= min(LEAST_LOADS, len(loads)) else loads
+        quiet = self._quiet(at)
+        return quiet if len(quiet) >= _FEWEST_QUIET else self.loads.get(at, [])
 
     def _row(self, at: At) -> Point:
         finding = self.failures.get(at) or self.skipped.get(at)
@@ -130,8 +137,6 @@ class Points:
         if estimate is None:
             return self._unmeasured(at, finding or _stopped(self.loads[at]))
         loads = self._counting(at)
-        most = self.machine.cores
-        note = f"{at.way.cores} threads share {most} cores" if at.way.cores > most else ""
         p95 = [load.found.p95_ms for load in loads if load.found.p95_ms is not None]
         return Point(
             settings=at.way.settings,
@@ -139,7 +144,7 @@ class Points:
             threads=at.way.threads,
             instances=at.way.instances,
             outcome="measured",
-            reason=note,
+            reason=self._note(at),
             samples_per_s=estimate,
             p50_ms=self.p50_ms(at),
             p95_ms=statistics.median(p95) if len(p95) == len(loads) else None,
@@ -148,6 +153,11 @@ class Points:
             loads=len(loads),
             raw=[load.calls for load in loads],
         )
+
+    def _note(self, at: At) -> str:
+        if at.way.cores > self.machine.cores:
+            return f"{at.way.cores} threads share {self.machine.cores} cores"
+        return "" if self.trusted(at) else "disturbed all along: others used the cores, and this is too low"
 
     def _unmeasured(self, at: At, finding: Finding) -> Point:
         return Point(

@@ -188,6 +188,26 @@ def test_loads_that_were_disturbed_all_along_are_set_aside() -> None:
 def test_where_every_load_was_disturbed_all_of_them_count() -> None:
     point = the_point(run(LoadWorld(disturbed=lambda step: True), listed(1)))
     assert (point.outcome, point.loads) == ("measured", 6)
+    assert "disturbed all along" in point.reason
+
+
+@pytest.mark.parametrize("batch_size", [4, 16, 24, 48])
+def test_a_point_that_was_disturbed_all_along_decides_nothing(batch_size: int) -> None:
+    """It carries half of what it would, which looks like the end of all gain, and must not end the search."""
+
+    def shared(step: MeasureThroughput) -> bool:
+        return step.workload.batch_size == batch_size
+
+    [undisturbed] = run(LoadWorld()).knees
+    [knee] = run(LoadWorld(slow_core=shared, disturbed=shared)).knees
+    assert knee.highest_samples_per_s == pytest.approx(undisturbed.highest_samples_per_s, rel=0.01)
+    assert knee.batch_size != batch_size
+
+
+def test_a_machine_that_is_never_quiet_ends_the_search_all_the_same() -> None:
+    report = run(LoadWorld(disturbed=lambda step: True, call_ms=lambda batch: 1.0 + 0.01 * batch))
+    assert len(report.knees) == 1
+    assert max(point.batch_size for point in report.points) <= 4096
 
 
 def test_what_was_found_is_told_in_sentences() -> None:
