@@ -115,8 +115,8 @@ def over_rate(runs: Sequence[Run], percentile_name: str, limit_ms: float | None)
 
     told = "; ".join(f"{x:g} a second: {words.milliseconds(y)}" for x, y, _ in seen)
     return drawing(
-        "over-rate", f"{percentile_name} over the rate", "A point is one run with seeded Poisson arrivals; the line joins medians.", told,
-        paint, height=320,
+        "over-rate", f"{percentile_name} over the rate",
+        "A point is one run with seeded Poisson arrivals; the line joins medians.", told, paint, height=320,
     )  # fmt: skip
 
 
