@@ -165,8 +165,8 @@ def _late(rows: np.ndarray, busy: int) -> list[float]:
 
 def _on_top(curve: np.ndarray, extra: np.ndarray) -> np.ndarray:
     middle, more = np.median(curve), np.median(extra)
-    spread: np.ndarray = np.maximum(curve - middle, extra - more)
-    return middle + more + spread
+    total: np.ndarray = middle + more + np.maximum(curve - middle, extra - more)
+    return total
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
