@@ -32,7 +32,7 @@ def of_optimize(
         recipes, variants = _searched(options, options.goal, model, calibrated=splits.calibration is not None)
         loads += SCREENING.most + (TUNING.most if variants else 0)
         timing_s += _timing_s(SCREENING, subjects=recipes + 1)
-        timing_s += _timing_s(TUNING, subjects=variants + 1) if variants else 0.0
+        timing_s += _timing_s(TUNING, subjects=BASES + variants + 1) if variants else 0.0
     counts = splits.counts
     return CostEstimate(
         candidates=recipes + variants,

@@ -83,14 +83,14 @@ def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float
     lowest = min(_cost(goal, candidate) for candidate in pool)
     equal = [candidate for candidate in pool if _cost(goal, candidate) <= lowest * (1 + margin)]
     chosen = max(equal, key=_likeness)
-    return next((other for other in equal if _is_base(other, chosen)), chosen)
+    return next((other for other in equal if is_base(other, chosen)), chosen)
 
 
 def _cost(goal: Goal, candidate: Candidate) -> float:
     return cost(goal, candidate.model.size_bytes if candidate.model else 0, candidate.selection)
 
 
-def _is_base(one: Candidate, other: Candidate) -> bool:
+def is_base(one: Candidate, other: Candidate) -> bool:
     """Whether the other candidate is this one under other settings."""
     same_file = one.model and other.model and one.model.sha256 == other.model.sha256
     return bool(same_file) and other.name.startswith(f"{one.name} {AT} ")
@@ -129,7 +129,7 @@ def _gains_too_little(variant: Candidate, candidates: list[Candidate], margin: f
     """Whether these settings bring no more than the margin, so that luck alone would put the variant on the front."""
     if AT not in variant.name.split() or variant.selection.speedup is None:
         return False
-    base = next((other.selection.speedup for other in candidates if _is_base(other, variant)), None)
+    base = next((other.selection.speedup for other in candidates if is_base(other, variant)), None)
     return variant.selection.speedup.value <= (base.value if base else 1.0) * (1 + margin)
 
 

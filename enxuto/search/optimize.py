@@ -23,7 +23,7 @@ from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import count, split_samples
 from enxuto.search.timing import SCREENING, TUNING, Effort
 from enxuto.search.trial import Trials, evaluate_original, subject_of, try_recipes
-from enxuto.search.tune import try_variants
+from enxuto.search.tune import beside_their_bases, try_variants
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import Estimate
@@ -92,8 +92,8 @@ def _search(trials: Trials) -> Generator[Task, Reply, tuple[_Ending, Reason]]:
     yield from _measure(trials, goal, trials.alive(), SCREENING, 0.5, 0.16)
     names, cut_short = yield from try_variants(trials, goal)
     _reject(trials, goal, surely=True)
-    if variants := [candidate for candidate in trials.alive() if candidate.name in names]:
-        yield from _measure(trials, goal, variants, TUNING, 0.7, 0.09)
+    if together := beside_their_bases(trials, names):
+        yield from _measure(trials, goal, together, TUNING, 0.7, 0.09)
     _reject(trials, goal, surely=False)
     return (yield from _confirm_best(trials, goal)), "deadline" if hurried or cut_short else None
 
@@ -136,7 +136,7 @@ def _measure(
         trials.original = trials.original.model_copy(update={"selection": seen})
     names = {candidate.name for candidate in candidates}
     for candidate in trials.alive():
-        if candidate.name in names:
+        if candidate.name in names and candidate.selection.memory_bytes is None:
             use = yield from measure_memory(trials, subject_of(candidate), selection, fraction)
             trials.replace(candidate.model_copy(update={"selection": with_memory(candidate.selection, use)}))
 

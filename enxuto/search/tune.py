@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from enxuto.goal import Goal
 from enxuto.report import Candidate, Measurements
-from enxuto.search.choose import ORIGINAL, broken_constraints, cost
+from enxuto.search.choose import ORIGINAL, broken_constraints, cost, is_base
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import Trials, confirmation_reserve_s, evaluation_step, failed, scored, subject_of
 from enxuto.search.variants import BASES, changes_results, propose_variants, variant_name
@@ -38,6 +38,14 @@ def try_variants(trials: Trials, goal: Goal) -> Generator[Task, Reply, tuple[lis
         tried.append(variant.name)
         yield from _score(trials, variant, bases[each.base], _BEGIN + _SHARE * position / len(variants))
     return tried, False
+
+
+def beside_their_bases(trials: Trials, variants: list[str]) -> list[Candidate]:
+    """The variants that are left, and what they are variants of: timed anew together, so that what settings bring is
+    not told from loads at other times.
+    """
+    left = [candidate for candidate in trials.alive() if candidate.name in variants]
+    return [each for each in trials.alive() if any(is_base(each, variant) for variant in left)] + left
 
 
 def leading(trials: Trials, goal: Goal) -> list[Candidate]:

@@ -79,6 +79,15 @@ def test_every_speedup_is_against_the_original_under_the_defaults_of_the_first_r
         assert {subject.settings.runtime for step in timed for subject in step.subjects} == {first, second}
 
 
+def test_settings_are_timed_in_the_same_loads_as_what_they_are_tried_on() -> None:
+    world = World({"static_int8": INT8})
+    search(world)
+    tuning = [step for step in world.done if isinstance(step, MeasureLatency) and 500 <= step.load < 1000]
+    assert len(tuning) == 3
+    plain = [subject.model for subject in tuning[0].subjects if subject.settings == OnnxRuntimeSettings()]
+    assert (plain[0], len(set(plain))) == (ORIGINAL, 2)
+
+
 def test_precision_that_costs_too_much_accuracy_is_rejected_by_its_own_evaluation() -> None:
     def under(facts: Facts, settings: RunSettings) -> Facts:
         rounded = isinstance(settings, OpenVinoSettings) and settings.precision == "bf16"
