@@ -27,8 +27,9 @@ class Point(Value):
     code: str = ""
     """Of the finding that it failed with."""
     reason: str = ""
+    """Why it was not measured; of a measured one, what to doubt about it."""
     samples_per_s: Estimate | None = None
-    """Over all copies; the interval covers the luck of loading."""
+    """Over all copies, with cores of their own; the interval covers the luck of loading."""
     p50_ms: float | None = None
     """Of one call."""
     p95_ms: float | None = None
@@ -94,7 +95,7 @@ class ScenarioResult(Value):
     """What a load scenario comes to: MLPerf's figure, and whether the run was as long as MLPerf wants."""
 
     figure: str
-    """What is reported: ``p90 latency``, ``p99 latency``, ``highest rate``."""
+    """What is reported: ``p90 latency``, ``p99 latency``, ``highest rate``, ``rate that was asked``."""
     value: float | None
     """Null where it could not be met or the sample is too small."""
     unit: Literal["ms", "queries/s"]

@@ -92,7 +92,8 @@ def _offline(bench: _Bench, scenario: Offline) -> Generator[Task, Reply, None]:
         yield from measure_for_serving(points, scenario, bench.knees)
         cores = points.machine.cores
         measured = [point for point in points.rows() if point.outcome == "measured" and _has_cores(point, cores)]
-        planned = yield from serving_plan(request, points.model, measured, points.samples, cores)
+        trusted = [point for point in measured if not point.reason] or measured
+        planned = yield from serving_plan(request, points.model, trusted, points.samples, cores)
         bench.plan, bench.plan_options, bench.plan_why = planned
 
 
