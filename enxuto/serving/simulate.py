@@ -80,7 +80,7 @@ def simulate(due_ns: np.ndarray, times: BatchTimes, batching: Batching, seed: in
             late = times.late_idle[pick] if size < largest else 0.0
             called = start + (late + turns[size][pick] if size < largest else wakes[pause][size][pick])
         working = 1
-        for other in free:
+        for other in free[1:]:  # the first one is the instance itself
             working += other > called
         call = times.calls[company[working]][pause][size][call_draws[first]]
         end = called + call + answers[size]
