@@ -64,7 +64,6 @@ def results(report: Report, width: int) -> RenderableType:
 def _measured(parts: Iterable[RenderableType], report: BenchmarkReport | ProfileReport) -> RenderableType:
     told = _plain(report.why)
     if isinstance(report, BenchmarkReport):
-        told.append(_plain(f" {report.plan_why}" if report.plan_why else ""))
         told.append(f" (Stopped early: {report.stopped}.)" if report.stopped else "")
     spaced = [line for part in parts for line in (part, Text())]
     return Group(*spaced, told, Text(_conditions(report), style="dim"))

@@ -14,7 +14,7 @@ import pytest
 from enxuto.client import Client
 from enxuto.errors import EnxutoError
 from enxuto.recipe import Recipe
-from enxuto.report import OptimizeReport, ReportAdapter
+from enxuto.report import BenchmarkReport, OptimizeReport, ProfileReport, ReportAdapter
 from enxuto.techniques import HalfWeights
 from tests.support.command import enxuto
 from tests.support.service import Service, running_service
@@ -52,6 +52,49 @@ def test_a_recipe_goes_out_and_a_leaner_model_comes_home(service: Service, model
     assert session.run(None, {"x": np.zeros((2, 16), np.float32)})[0].shape == (2, 4)
     (listed,) = json.loads(enxuto("jobs", "list", "--kind", "optimize", "--json", "--server", service.url).out)
     assert listed["result"]["model"] == report.recommended.id
+
+
+def test_a_benchmark_comes_home_with_its_serving_plan(service: Service, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = enxuto(
+        "benchmark", str(model), "--batch-sizes", "4", "--runtime", "onnxruntime", "--serve-p95-ms", "2000",
+        "--serve-rate", "200", "--serve-check", "2", "--server", service.url, "-o", str(out),
+    )  # fmt: skip
+    assert ran.code == 0, ran.err + ran.out
+    assert "✓ holds" in ran.out
+    report = ReportAdapter.validate_json((out / "report.json").read_bytes())
+    assert isinstance(report, BenchmarkReport)
+    assert {(point.batch_size, point.outcome) for point in report.points} == {(4, "measured")}
+    assert (out / "config.pbtxt").is_file()
+    compile((out / "serve.py").read_text(encoding="utf-8"), "serve.py", "exec")
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with Client(service.url) as client:
+        job = next(client.jobs(kind="benchmark"))
+        raw = next(file for file in client.files(job.id) if file.name.startswith("plan-check"))
+        recorded = np.load(client.download_file(job.id, raw, tmp_path))
+    assert len(recorded["answered_ns"]) == report.plan.measured.latency.queries  # type: ignore[union-attr]
+
+
+def test_a_load_that_is_not_carried_fails_the_pipeline(service: Service, model: Path) -> None:
+    load = ["--scenario", "server", "--runtime", "onnxruntime", "--duration", "2", "--rate", "30"]
+    for latency_ms, code in (("5000", 0), ("0.000001", 1)):
+        ran = enxuto("benchmark", str(model), *load, "--latency-ms", latency_ms, "--percentile", "50", "--server",
+                     service.url)  # fmt: skip
+        assert ran.code == code, ran.err + ran.out
+
+
+def test_two_models_are_profiled_side_by_side(service: Service, model: Path, tmp_path: Path) -> None:
+    wider = save(mlp(seed=1), tmp_path / "other.onnx")
+    ran = enxuto("profile", str(model), str(wider), "--json", "--server", service.url)
+    assert ran.code == 0, ran.err
+    report = ReportAdapter.validate_json(ran.out)
+    assert isinstance(report, ProfileReport)
+    assert report.against is not None
+    assert report.groups
+    again = ReportAdapter.validate_json(enxuto("profile", str(model), "--json", "--server", service.url).out)
+    assert isinstance(again, ProfileReport)
+    assert again.peaks_measured_before
+    assert again.peaks == report.peaks
 
 
 def test_data_that_does_not_fit_is_told_in_the_same_words(service: Service, model: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tests.support.service import Service, running_service
 from tests.support.tiny_models import convnet
 
 RECIPE = [{"kind": "dynamic_int8"}]
+ITS_TURN_S = 120
+"""Measuring steps wait for each other on a host, and other tests measure too."""
 
 
 @contextmanager
@@ -125,6 +127,39 @@ def test_a_cancelled_search_ends_soon_with_the_best_so_far(service: Service) -> 
     assert ended["result"]["candidates"]
     assert service.ends(job) == ["cancelled"]
     assert service.http.get(f"/v1/jobs/{job}/report").is_success
+
+
+def test_a_benchmark_whose_worker_is_killed_repeats_no_point(service: Service) -> None:
+    model = service.upload("tiny.onnx", convnet().SerializeToString())
+    scenario = {"kind": "offline", "batch_sizes": [1, 2, 4]}
+    job = service.submit(
+        kind="benchmark", model=model["id"], scenario=scenario, settings=[{"runtime": "onnxruntime"}]
+    )  # fmt: skip
+    wait_for(lambda: service.events(job).count("step") >= 3, ITS_TURN_S)
+    before = service.outcomes(job)
+    kill(service.pids("worker"))
+    assert_ended_well_and_once(service, job)
+    assert service.record(job).attempt == 2
+    after = service.outcomes(job)
+    assert {key: after[key] for key in before} == before, "what was measured stays as it was measured"
+    points = service.http.get(f"/v1/jobs/{job}").json()["result"]["points"]
+    assert [(point["batch_size"], point["outcome"]) for point in points] == [(n, "measured") for n in (1, 2, 4)]
+
+
+def test_a_cancelled_benchmark_keeps_the_points_measured_so_far(service: Service) -> None:
+    model = service.upload("tiny.onnx", convnet().SerializeToString())
+    job = service.submit(
+        kind="benchmark", model=model["id"], scenario={"kind": "offline", "batch_sizes": [*range(1, 33)]},
+        settings=[{"runtime": "onnxruntime"}],
+    )  # fmt: skip
+    wait_for(lambda: service.events(job).count("step") >= 2, ITS_TURN_S)
+    service.http.post(f"/v1/jobs/{job}/cancel").raise_for_status()
+    ended = service.wait(job)
+    assert (ended["state"], ended["result"]["stopped"]) == ("cancelled", "cancelled")
+    assert 1 <= sum(point["outcome"] == "measured" for point in ended["result"]["points"]) < 32
+    assert service.ends(job) == ["cancelled"]
+    files = service.http.get(f"/v1/jobs/{job}/files").json()["items"]
+    assert "onnxruntime-batch-1-threads-1-instances-1-load-1.npz" in {file["name"] for file in files}
 
 
 def test_a_worker_that_wakes_after_its_lease_ran_out_changes_nothing(tmp_path: Path) -> None:

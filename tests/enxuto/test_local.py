@@ -36,7 +36,9 @@ def test_a_search_proves_a_smaller_file_and_delivers_it(net: Path, data: Path, t
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     session = ort.InferenceSession(out / "optimized.onnx", providers=["CPUExecutionProvider"])
     assert session.run(None, {"image": np.zeros((2, 3, 8, 8), np.float32)})[0].shape == (2, 10)
-    assert sorted(path.name for path in out.iterdir()) == ["optimized.onnx", "report.html", "report.json"]
+    assert {path.name for path in out.iterdir()} == {
+        "optimized.onnx", "report.html", "report.json", "settings.json", "load_model.py"
+    }  # fmt: skip
 
 
 def test_a_recipe_is_applied_in_order_and_judged(net: Path, data: Path):
@@ -65,6 +67,40 @@ def test_two_models_are_compared(net: Path, data: Path, tmp_path: Path):
     assert report.accuracy is not None
     assert report.passed is report.accuracy.passed
     assert (tmp_path / "compared" / "report.html").is_file()
+
+
+def test_a_model_is_compared_with_itself_on_another_runtime(net: Path):
+    report = enxuto.compare(net, net, settings=enxuto.OpenVinoSettings(), margin=0.2)
+    assert (report.request.settings, report.margin) == (enxuto.OpenVinoSettings(), 0.2)
+    assert report.request.against_settings == enxuto.OnnxRuntimeSettings()
+    assert report.measured.speedup is not None
+
+
+def test_a_load_is_run_and_delivered(net: Path, data: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    scenario = enxuto.SingleStream(duration_s=1.0)
+    report = enxuto.benchmark(net, data, scenario, workload=enxuto.Workload(runtimes=["onnxruntime"]), out=out)
+    (run,) = report.runs
+    assert run.found is not None
+    assert run.found.latency.queries > 10
+    assert report.scenario is not None
+    assert not report.scenario.valid, "a second is far shorter than MLPerf wants"
+    assert ReportAdapter.validate_json((out / "report.json").read_bytes()) == report
+    assert (out / "report.html").is_file()
+
+
+def test_peaks_are_measured_once_for_this_user(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first, second = enxuto.profile(net), enxuto.profile(net)
+    assert (first.peaks_measured_before, second.peaks_measured_before) == (False, True)
+    assert first.peaks == second.peaks
+    (tmp_path / "cache" / "enxuto" / "peaks.json").write_bytes(b"{")
+    assert not enxuto.profile(net).peaks_measured_before
+
+
+def test_a_benchmark_that_makes_no_sense_is_refused_before_anything_is_run(net: Path):
+    with pytest.raises(ValueError, match="offline scenario"):
+        enxuto.benchmark(net, scenario=enxuto.SingleStream(), memory_mb=100.0)
 
 
 def test_progress_only_goes_forward(net: Path):

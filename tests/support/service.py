@@ -121,6 +121,12 @@ class Service:
         with self._sessions() as session:
             return session.scalar(select(func.count()).where(StepRecord.job == job)) or 0
 
+    def outcomes(self, job: str) -> dict[str, Json]:
+        """What each step that was done found, by its key."""
+        with self._sessions() as session:
+            steps = session.scalars(select(StepRecord).where(StepRecord.job == job))
+            return {step.key: step.outcome for step in steps}
+
 
 @contextmanager
 def running_service(folder: Path, *, workers: int = 1, **settings: object) -> Iterator[Service]:
