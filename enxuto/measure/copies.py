@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
-from enxuto.measure.blocks import LEAST_CALLS, warm_up
+from enxuto.measure.blocks import LEAST_CALLS, cpu_time_ns, warm_up
 from enxuto.measure.probe import CoreProbe
 from enxuto.measure.run_queue import RunQueue
 
@@ -121,11 +121,11 @@ def run_together(copies: Sequence[Copy], duration_s: float) -> Together:
         try:
             with suppress(threading.BrokenBarrierError):  # whatever broke it is raised below
                 gate.wait()
-            begun, cpu = time.perf_counter_ns(), time.process_time_ns()
+            begun, cpu = time.perf_counter_ns(), cpu_time_ns()
             stop.wait(duration_s)
             while not (stop.is_set() or _enough(copies, duration_s, time.perf_counter_ns() - begun)):
                 stop.wait(_LOOK_EVERY_S)
-            ended, cpu = time.perf_counter_ns(), time.process_time_ns() - cpu
+            ended, cpu = time.perf_counter_ns(), cpu_time_ns() - cpu
         finally:
             stop.set()
     _raise_first([failure for each in running if (failure := each.exception()) is not None])

@@ -34,7 +34,10 @@ class MeasureThroughput(Value):
 
 
 class Throughput(Value):
-    """Of the calls in which each copy had a core of its own, as far as the kernel and a probe tell."""
+    """Of the calls in which each copy had a core of its own, as far as the kernel and a probe tell.
+
+    Of all calls where the copies want more cores than there are: they wait for each other, as they would in service.
+    """
 
     samples_per_s: float
     """Over all copies."""

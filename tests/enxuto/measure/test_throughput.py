@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import ModelProto
 from enxuto.errors import BadInput
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.process import StepRunner
+from enxuto.measure.copies import Copy, Slice, Together
 from enxuto.measure.throughput import measure_throughput
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.steps import Done, MeasureThroughput, Samples, Subject, Throughput
@@ -70,6 +72,35 @@ def test_every_copy_is_measured_and_every_call_kept(files: StepFiles, tmp_path: 
     assert found.cpu_cores > 0
     assert found.noise.disturbed_share is not None
     assert 0 <= found.noise.disturbed_share <= 1
+
+
+def _turns(copies: Sequence[Copy], duration_s: float) -> Together:
+    """Copies on a single core, one after the other: ten slices of 2 ms in a turn, of two calls each, none of which
+    waits."""
+    turn, slice_ns = 20_000_000, 2_000_000
+    slices = [
+        [
+            Slice(begun, begun + slice_ns, array("q", [slice_ns // 2] * 2), probe_ns=3000.0, waited_ns=0)
+            for round_ in range(10)
+            for begun in range((round_ * len(copies) + copy) * turn, (round_ * len(copies) + copy + 1) * turn, slice_ns)
+        ]
+        for copy in range(len(copies))
+    ]
+    return Together(slices, wall_ns=10 * len(copies) * turn, cpu_ns=10 * len(copies) * turn)
+
+
+@pytest.mark.parametrize(("cores", "carried"), [(1, 4000), (4, 16_000)])
+def test_copies_that_take_turns_on_a_core_carry_no_more_than_one(
+    files: StepFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, carried: float
+) -> None:
+    """Between two turns each has the core to itself: such slices, added up, would be those of four cores. Where there
+    are cores for all, it is somebody else who takes them, and the copies' own speed is what they would carry."""
+    monkeypatch.setattr("enxuto.measure.throughput.run_together", _turns)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
+    step = step_for(files, tiny_models.convnet(), batch_size=4, instances=4)
+    found = measure_throughput(step, files, tmp_path)
+    assert found.samples_per_s == pytest.approx(carried, rel=0.1)
+    assert not found.disturbed
 
 
 def test_a_p95_takes_two_hundred_calls(files: StepFiles, tmp_path: Path) -> None:
