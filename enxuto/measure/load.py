@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from enxuto.errors import BadInput
+from enxuto.measure.blocks import cpu_time_ns
 from enxuto.measure.noise import NoiseWatch
 from enxuto.measure.queries import LoadedCopies, load_copies
 from enxuto.measure.resident import resident_bytes
@@ -25,10 +26,8 @@ from enxuto.schema import Digest
 from enxuto.serving.arrivals import poisson_ns
 from enxuto.serving.batcher import Array, Batch, DynamicBatcher, Full, wait_precisely
 from enxuto.serving.latencies import latency_profile, percentile_ms
-from enxuto.steps import BatchCount, LoadRun, OneByOne, Poisson, RunLoad
+from enxuto.steps import MOST_QUERIES, BatchCount, LoadRun, OneByOne, Poisson, RunLoad
 
-MOST_QUERIES = 5_000_000
-"""In one run; their times are kept in memory."""
 _MOST_WAITING = 100_000
 """Queries behind the batcher: a run that has more is overloaded, and the rest of it is not sent."""
 _GRACE_S = 1.0
@@ -78,7 +77,7 @@ class Log:
     """Size, and how long the model ran."""
     error: Exception | None = None
     noise: NoiseWatch = field(default_factory=NoiseWatch.begin)
-    cpu_ns: int = field(default_factory=time.process_time_ns)
+    cpu_ns: int = field(default_factory=cpu_time_ns)
     wall_ns: int = field(default_factory=time.perf_counter_ns)
 
     @classmethod
@@ -168,7 +167,7 @@ def send(log: Log, batcher: DynamicBatcher, copies: LoadedCopies, until_ns: int)
 def _one_by_one(step: RunLoad, copies: LoadedCopies, samples: int) -> Log:
     run, feeds, clock = copies.models[0].run, copies.batch(samples), time.perf_counter_ns
     starts, ends = list[int](), list[int]()
-    noise, cpu = NoiseWatch.begin(), time.process_time_ns()
+    noise, cpu = NoiseWatch.begin(), cpu_time_ns()
     with no_collection():
         begun = clock()
         until = begun + round(step.duration_s * 1e9)
@@ -182,7 +181,7 @@ def _one_by_one(step: RunLoad, copies: LoadedCopies, samples: int) -> Log:
 
 
 def _found(step: RunLoad, copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
-    wall_ns, cpu_ns = time.perf_counter_ns() - log.wall_ns, time.process_time_ns() - log.cpu_ns
+    wall_ns, cpu_ns = time.perf_counter_ns() - log.wall_ns, cpu_time_ns() - log.cpu_ns
     noise = log.noise.end()
     answered = log.answered_ns > 0
     if not answered.any():

@@ -9,7 +9,7 @@ from enxuto.scenario import Server
 from enxuto.search.load_runs import Loads, late_words, rate_words, rules_words, run_load, short_of_rules
 from enxuto.search.plan import Reply, Task
 from enxuto.search.rate import Votes
-from enxuto.steps import OneByOne, Poisson
+from enxuto.steps import MOST_QUERIES, OneByOne, Poisson
 from enxuto.words import limit_percent, milliseconds, seconds
 
 _ALONE_S = 2.0
@@ -28,7 +28,8 @@ def highest_rate(loads: Loads, scenario: Server) -> Generator[Task, Reply, Scena
     alone = first.found
     if alone.latency.p50_ms > scenario.latency_ms:
         return _none_holds(loads, scenario, f"even alone a query takes {milliseconds(alone.latency.p50_ms)}")
-    votes = Votes(start=_FIRST * scenario.batching.instances * alone.queries_per_s)
+    start = _FIRST * scenario.batching.instances * alone.queries_per_s
+    votes = Votes(start, most=MOST_QUERIES // scenario.duration_s)
     while (rate := votes.next_rate()) is not None:
         again = votes.count(rate)
         run = yield from run_load(loads, Poisson(rate_per_s=rate), _lasts_s(loads, rate, again), again)
@@ -44,7 +45,8 @@ def highest_rate(loads: Loads, scenario: Server) -> Generator[Task, Reply, Scena
 def _lasts_s(loads: Loads, rate_per_s: float, again: int) -> float:
     """As long as was asked; at the edge, where it is run again, as long as the percentile takes."""
     asked_s = loads.scenario.duration_s
-    return max(asked_s, min(loads.carries_s(rate_per_s), _LONGEST * asked_s)) if again else asked_s
+    longest_s = min(_LONGEST * asked_s, MOST_QUERIES // rate_per_s)
+    return max(asked_s, min(loads.carries_s(rate_per_s), longest_s)) if again else asked_s
 
 
 def _none_holds(loads: Loads, scenario: Server, why: str) -> ScenarioResult:
@@ -86,7 +88,8 @@ def _held(loads: Loads, scenario: Server, runs: list[Run], rate: float) -> str:
 def _edge(votes: Votes, rate: float) -> str:
     failing = votes.lowest_failing
     if failing is None:
-        return "no rate was found that does not hold"
+        more = f", and no higher one was tried: a run of more than {MOST_QUERIES:,} queries is too large"
+        return f"no rate was found that does not hold{more if rate >= votes.most else ''}"
     return f"{rate_words(failing)} does not hold ({limit_percent(round(failing / rate - 1, 3))} more)"
 
 

@@ -7,6 +7,7 @@ of it may be overruled.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 RESOLUTION = 0.03
 """The highest rate that holds and the lowest that does not are this close when the search ends."""
@@ -22,6 +23,8 @@ class Votes:
 
     start: float
     """The first rate to try."""
+    most: float = inf
+    """No higher rate is tried."""
     runs: list[tuple[float, bool]] = field(default_factory=list)
     """Rate, and whether it held."""
 
@@ -52,9 +55,9 @@ class Votes:
     def _to_narrow(self) -> float | None:
         holding, failing = self.highest_holding, self.lowest_failing
         if holding is None and failing is None:
-            return self.start
+            return min(self.start, self.most)
         if failing is None:
-            return 2 * (holding or self.start)
+            return min(2 * (holding or self.start), self.most) if holding != self.most else None
         if holding is None:
             return failing / 2 if failing > self.start / 2**_HALVINGS * 1.5 else None
         return (holding + failing) / 2 if failing > holding * (1 + RESOLUTION) else None

@@ -22,6 +22,7 @@ from enxuto.steps.memory import MeasureMemory, MemoryUse
 from enxuto.steps.profiling import Bandwidth, MeasurePeaks, ModelProfile, NodeProfile, Peaks, ProfileModel
 from enxuto.steps.rendering import FILE_NAME, Rendered, RenderReport
 from enxuto.steps.throughput import (
+    MOST_QUERIES,
     Arrivals,
     BatchCount,
     BatchCurve,
@@ -57,6 +58,7 @@ __all__ = [
     "CALLS_FOR_P99",
     "FILE_NAME",
     "MEASURES",
+    "MOST_QUERIES",
     "RESULTS",
     "Applied",
     "ApplyRecipe",

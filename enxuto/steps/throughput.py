@@ -80,6 +80,10 @@ class Poisson(Value):
 Arrivals = Annotated[OneByOne | Poisson, Field(discriminator="kind")]
 
 
+MOST_QUERIES = 5_000_000
+"""In one load run; their times are kept in memory."""
+
+
 class RunLoad(Value):
     """Send queries to a model behind a dynamic batcher and time each from its arrival to its answer.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enxuto.errors import EnxutoError
+from enxuto.errors import EnxutoError, Finding
 from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.machine import this_machine
 from enxuto.report import BenchmarkReport, ScenarioResult
@@ -14,9 +14,11 @@ from enxuto.search.benchmark import benchmark
 from enxuto.search.mlperf import RULES, queries_wanted, surely_misses
 from enxuto.search.rate import MOST_RUNS, RESOLUTION
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.steps import OneByOne, RunLoad
+from enxuto.steps import MOST_QUERIES, OneByOne, Poisson, RunLoad
 from tests.support.simulated_load import DOES_NOT_RUN, NO_MEMORY, LoadWorld
 from tests.support.simulated_world import a_model
+
+TOO_LARGE = Finding(code="load_too_large", detail="That is more than 5,000,000 queries.")
 
 
 def run(world: LoadWorld, scenario: Scenario, settings: list[RunSettings] | None = None) -> BenchmarkReport:
@@ -153,6 +155,18 @@ def test_a_run_that_runs_out_of_memory_does_not_hold() -> None:
     assert value is not None
     assert 137 / (1 + RESOLUTION) <= value <= 137
     assert {each.code for each in report.runs if each.outcome == "failed"} == {"out_of_memory"}
+
+
+def test_a_rate_whose_run_would_be_too_large_is_not_tried() -> None:
+    """In the ten minutes that MLPerf wants, 8,333 queries a second are all that a run takes."""
+    world = LoadWorld(call_ms=lambda batch: 0.1, holds_up_to=1e9)
+    world.fails = lambda step: (
+        TOO_LARGE if isinstance(step, RunLoad) and isinstance(step.arrivals, Poisson)
+        and step.arrivals.rate_per_s * step.duration_s > MOST_QUERIES else None
+    )  # fmt: skip
+    found = result(run(world, Server(latency_ms=20.0, duration_s=600.0)))
+    assert found.value == MOST_QUERIES // 600
+    assert "no rate was found that does not hold, and no higher one was tried" in found.detail
 
 
 def test_a_model_that_does_not_run_fails_the_job() -> None:
