@@ -99,6 +99,21 @@ def test_waiting_for_a_core_is_counted_by_the_kernel() -> None:
             thread.join()
 
 
+def test_what_a_thread_waited_stays_when_it_has_ended() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    queue = RunQueue(of_all_threads=True)
+    try:
+        before = queue.waited_ns()
+        done.set()
+        thread.join()
+        time.sleep(0.05)  # until the kernel has put it away
+        assert queue.waited_ns() >= before
+    finally:
+        queue.close()
+
+
 def _compute(stop: threading.Event) -> None:
     matrix = np.ones((256, 256), np.float32)
     while not stop.is_set():
