@@ -172,6 +172,10 @@ def _workload(report: Report) -> str:
             return ""
         case ProfileReport():
             return f"{words.conditions_words(report.workload)}, "
+        case CompareReport():
+            asked = [report.request.settings, report.request.against_settings]
+            ran_by = dict.fromkeys(words.settings_words(settings) for settings in asked if settings)
+            return f"{words.conditions_words(report.workload)}, {' against '.join(ran_by)}, "
         case _:
             return f"{words.workload_words(report.workload)}, "
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from enxuto.render.sides import sides
 from enxuto.render.table import print_report
 from enxuto.report import CompareReport, OptimizeReport
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
 from tests.support.reports import candidates, compare_report, optimize_report, without_data
 
 
@@ -72,6 +73,15 @@ def test_what_is_copied_out_of_a_terminal_can_be_searched() -> None:
     compared = compare_report().model_copy(update={"why": "accuracy: loses 0.12\u00a0%."})
     assert "loses 0.12 %." in printed(compared)
     assert "\u00a0" not in printed(compared) + printed(optimize_report())
+
+
+def test_a_comparison_names_what_each_model_was_run_by() -> None:
+    asked = compare_report().request.model_copy(
+        update={"settings": OpenVinoSettings(), "against_settings": OnnxRuntimeSettings()}
+    )
+    text = " ".join(printed(compare_report(request=asked), width=1000).split())
+    assert "OpenVINO against ONNX Runtime, on" in text
+    assert "openvino or" not in text.lower()
 
 
 def test_a_comparison_says_each_thing_once() -> None:
