@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import statistics
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 LEAST_CALLS = 3
@@ -56,6 +58,17 @@ def cpu_time_ns() -> int:
     """
     used = resource.getrusage(resource.RUSAGE_SELF)
     return round((used.ru_utime + used.ru_stime) * 1e9)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's own garbage would be charged to whatever call is running when it is collected."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def warm_up(call: Callable[[], object], block_ms: float, most_s: float) -> int:

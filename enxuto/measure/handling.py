@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from enxuto.measure.load import Log, no_collection, send
+from enxuto.measure.blocks import no_collection
+from enxuto.measure.load import Log, send
 from enxuto.measure.noise import NoiseWatch
 from enxuto.measure.queries import LoadedCopies, load_copies
 from enxuto.schema import Digest

@@ -9,12 +9,10 @@ loads (``judge.speed``).
 
 from __future__ import annotations
 
-import gc
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -24,7 +22,7 @@ import numpy as np
 
 from enxuto.dataset import SampleBatches, feeds_for
 from enxuto.errors import BadInput
-from enxuto.measure.blocks import Block, time_block, warm_up
+from enxuto.measure.blocks import Block, no_collection, time_block, warm_up
 from enxuto.measure.noise import NoiseWatch
 from enxuto.measure.probe import CoreProbe, floor_of, is_slow
 from enxuto.runtimes import LoadedModel, load_model
@@ -61,7 +59,7 @@ def measure_latency(step: MeasureLatency, files: Mapping[Digest, Path], out: Pat
     calls = _load_all(step, files, draw)
     sizes = [warm_up(call, step.block_ms, _WARM_UP_S) for call in calls]
     watch = NoiseWatch.begin()
-    with _no_collection():
+    with no_collection():
         rounds = _time_rounds(step, partial(_time_round, calls, sizes, CoreProbe(), draw))
     noise = watch.end()
     quiet = _quiet(rounds)
@@ -218,14 +216,3 @@ def histogram(times_ns: np.ndarray) -> Histogram:
     edges = np.geomspace(lowest, max(highest, lowest * 1.001 + 1), _BINS + 1)
     counts, _ = np.histogram(np.clip(times_ns, edges[0], edges[-1]), bins=edges)
     return Histogram(edges_ms=[float(edge) / 1e6 for edge in edges], counts=[int(count) for count in counts])
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's own garbage would be charged to whichever model is running when it is collected."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -7,17 +7,15 @@ one was due are given up and count with the time of the whole run, longer than a
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from enxuto.errors import BadInput
-from enxuto.measure.blocks import cpu_time_ns
+from enxuto.measure.blocks import cpu_time_ns, no_collection
 from enxuto.measure.noise import NoiseWatch
 from enxuto.measure.queries import LoadedCopies, load_copies
 from enxuto.measure.resident import resident_bytes
@@ -245,14 +243,3 @@ def _idle(log: Log, batcher: DynamicBatcher) -> bool:
     """Whether all that was sent is answered: the rest never will be."""
     sent = (log.sent_ns > 0).sum()
     return batcher.waiting == 0 and int((log.answered_ns > 0).sum()) >= sent
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Python's own garbage would be charged to whichever query is answered when it is collected."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
