@@ -159,7 +159,8 @@ class _Reader:
 def _late(rows: np.ndarray, busy: int) -> list[float]:
     """Of all queries, where hardly any met the copies in this state."""
     alike = rows[rows[:, 0] == busy, 1]
-    found: list[float] = _quantiles(alike if alike.size >= _FEWEST_LATE else rows[:, 1]).tolist()
+    late = np.maximum(alike if alike.size >= _FEWEST_LATE else rows[:, 1], 0)  # some are sent a bit too early
+    found: list[float] = _quantiles(late).tolist()
     return found
 
 

@@ -82,6 +82,18 @@ def test_a_sender_that_is_late_delays_those_behind_it() -> None:
     assert (found.latencies_ns / CALL_NS).round(6).tolist() == [3, 3]  # sent together, answered one after the other
 
 
+def test_a_timer_that_ends_early_makes_no_instance_work_twice() -> None:
+    """Senders do not sleep for the last 20 microseconds; a batch whose delay ends with the last call could then begin
+    before its instance was free, which counted that one as a third of two."""
+    calls, none = [[float(CALL_NS)] * QUANTILES] * 9, [[0.0] * QUANTILES] * 9
+    early = [-20_000.0] * QUANTILES
+    times = BatchTimes({1: [calls], 2: [calls]}, [none], none, [0.0] * 9, [], early, early, 0.0)
+    batching = Batching(max_batch=8, max_delay_ms=0.1, instances=2)
+    found = simulate(poisson_ns(4000, 10, 0), times, batching, 0)
+    assert found.sizes.sum() == found.latencies_ns.size
+    assert found.latencies_ns.min() >= 0.9 * CALL_NS
+
+
 def test_the_same_seed_gives_the_same_and_another_one_does_not() -> None:
     times = fixed_times(np.linspace(0.5, 1.5, 100) * CALL_NS, largest=4)
     due = poisson_ns(1500, 2, 3)
