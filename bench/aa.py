@@ -34,12 +34,14 @@ from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
-from enxuto.judge.speed import speed_verdict
 from enxuto.machine import this_machine
+from enxuto.report import Measurements, Verdict
 from enxuto.request import MARGIN, RunOptions
 from enxuto.search.plan import Meter, Plan, Progress, metered
-from enxuto.search.timing import CONFIRMING, SideBySide, Timed, time_side_by_side
-from enxuto.steps import Failed, Subject
+from enxuto.search.speed import Conditions, judge_speed, on_one_thread
+from enxuto.search.timing import CONFIRMING, SideBySide, Timed, time_side_by_side, with_times
+from enxuto.settings import OnnxRuntimeSettings
+from enxuto.steps import Failed, HostNoise, Subject
 from enxuto.workload import Workload
 
 VERDICTS = ("no_gain", "inconclusive", "improved", "regressed")
@@ -66,10 +68,13 @@ class Rival:
     truth: float | None
     """Its speedup by the number of its layers; None where nobody knows."""
     seen: list[Timed] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
 
-    @property
-    def verdicts(self) -> list[str]:
-        return [speed_verdict(timed.speedup, MARGIN) for timed in self.seen]
+    def add(self, timed: Timed, workload: Workload, noise: Sequence[HostNoise]) -> None:
+        """Judged as a job judges it: a speedup that processor time denies is none."""
+        conditions = Conditions(MARGIN, on_one_thread(workload, OnnxRuntimeSettings()), noise)
+        self.seen.append(timed)
+        self.verdicts.append(judge_speed(with_times(Measurements(), timed), conditions).verdict)
 
     def share(self, *verdicts: str) -> float:
         return sum(verdict in verdicts for verdict in self.verdicts) / len(self.seen)
@@ -102,7 +107,7 @@ def _run_all(arguments: argparse.Namespace, folder: Path, baseline: Path, rivals
         found = drive(plan, runner, machine="here", journal=MemoryJournal(), control=Control())
         seconds.append(meter.spent_s)
         for rival, timed in zip(rivals, found.timed[1:], strict=True):
-            rival.seen.append(timed)
+            rival.add(timed, workload, found.noise)
         disturbed = statistics.fmean(noise.disturbed_share or 0.0 for noise in found.noise)
         numbers = "  ".join(f"{_shown(rival.seen[-1])} {rival.verdicts[-1]:<12}" for rival in rivals)
         print(f"{repeat:>4} {seconds[-1]:5.1f} s {len(found.noise):>3} loads {disturbed:4.0%} {numbers}", flush=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from enxuto.report import Measurements
+from bench.aa import SAME, Rival
+from enxuto.report import Latency, Measurements
 from enxuto.search.speed import Conditions, judge_speed, on_one_thread
+from enxuto.search.timing import Timed
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.steps import Estimate
+from enxuto.steps import Estimate, Histogram
 from enxuto.workload import Workload
 
 
@@ -28,6 +32,21 @@ def test_even_no_gain_is_open_where_the_clocks_disagree() -> None:
     seen = measured(0.99, 1.01, 1.2, 1.3)
     assert judge_speed(seen, Conditions(0.03, one_thread=True, noise=[])).verdict == "inconclusive"
     assert judge_speed(seen, Conditions(0.03, one_thread=False, noise=[])).verdict == "no_gain"
+
+
+@pytest.mark.parametrize(("threads", "verdict"), [(1, "inconclusive"), (2, "no_gain")])
+def test_the_bench_that_shows_the_power_judges_as_a_job_does(threads: int, verdict: str) -> None:
+    """By wall time alone it would show more than users get."""
+    seen, rival = measured(0.99, 1.01, 1.2, 1.3), Rival(SAME, Path("model.onnx"), 1.0)
+    assert seen.speedup
+    assert seen.cpu_speedup
+    latency = Latency(
+        p50_ms=1.0, p95_ms=None, p99_ms=None, cpu_ms=1.0, throughput=1000.0, calls=9, loads=3, raw=[],
+        histogram=Histogram(edges_ms=[0.0, 1.0], counts=[9]), block_medians_ms=[],
+    )  # fmt: skip
+    rival.add(Timed(latency, seen.speedup, seen.cpu_speedup, [1.0] * 3), Workload(threads=threads), [])
+    assert rival.verdicts == [verdict]
+    assert rival.share(verdict) == 1.0
 
 
 def test_what_was_not_timed_cannot_be_judged() -> None:
