@@ -38,6 +38,8 @@ LIGHT_ROOMS = (
     "enxuto.judge.unrest",
 )
 LEFT_OF = {"enxuto": frozenset({"app", "workers"}), "app": frozenset({"workers"}), "workers": frozenset[str]()}
+SCRIPTS = (".__main__", ".migrations.env")
+"""Whoever imports them runs them."""
 LIGHT_ENTRANCES = ("app.main", "workers.main", "enxuto", "enxuto.cli", "enxuto.client")
 
 
@@ -77,6 +79,20 @@ def test_a_light_module_loads_no_numeric_package(module: str) -> None:
         f"{module} imports {found} when it is loaded. The API and the Celery process read it: import inside the "
         "function that needs it, or move the code into a heavy folder (tests/guards/test_imports.py lists them)."
     )
+
+
+def test_no_light_module_reaches_a_numeric_package_by_way_of_others() -> None:
+    """The API and the Celery process import plans when a job comes, which no entrance shows."""
+    light = sorted(name for name in modules() if not may_be_heavy(name) and not name.endswith(SCRIPTS))
+    program = (
+        "import importlib, sys\n"
+        f"for name in {light!r}:\n"
+        "    importlib.import_module(name)\n"
+        f"    for package in sorted({set(HEAVY)!r} & set(sys.modules)):\n"
+        "        sys.exit(f'importing {name} brought {package} along')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("entrance", LIGHT_ENTRANCES)
