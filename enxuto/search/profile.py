@@ -12,6 +12,7 @@ from enxuto.machine import Machine
 from enxuto.report import ModelRef, ProfiledModel, ProfileReport, Replay
 from enxuto.request import ProfileOptions
 from enxuto.schema import Digest
+from enxuto.search.memory import lowest_memory
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Stopped, Task, found, metered
 from enxuto.search.profile_why import told
 from enxuto.search.resolve import resolve_profile
@@ -129,8 +130,7 @@ def _memory(profiles: _Profiles, side: _Side, fraction: float) -> Generator[Task
         preprocessing=profiles.request.preprocessing,
         seed=profiles.request.seed,
     )
-    reply = yield Task(step, Progress("measure", f"measuring the memory of {side.model.name}", fraction))
-    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, MemoryUse)
+    return (yield from lowest_memory(step, Progress("measure", f"measuring the memory of {side.model.name}", fraction)))
 
 
 def _report(

@@ -92,6 +92,8 @@ class Facts:
     drop_spread: float = 0.002
     """Half-width of the drop's interval."""
     memory_bytes: int = 100_000_000
+    left_by_loading: Callable[[int], int] = lambda load: 0
+    """Bytes, by the number of the process."""
     sqnr_db: float = 30.0
     fails: dict[str, str] = field(default_factory=dict)
     """Code of the finding, by the kind of the step that fails."""
@@ -172,7 +174,11 @@ class World:
             case MeasureMemory():
                 facts = self._facts(step.subject)
                 peak = facts.memory_bytes
-                use = MemoryUse(peak_bytes=peak, runtime_bytes=50_000_000, loaded_bytes=peak, steady_bytes=peak)
+                peak += facts.left_by_loading(step.load)
+                use = MemoryUse(
+                    peak_bytes=peak, runtime_bytes=50_000_000, loaded_bytes=peak, steady_bytes=peak,
+                    weights_bytes=facts.memory_bytes - 50_000_000,
+                )  # fmt: skip
                 return self._unless_failing(facts, step, use)
             case ProfileModel():
                 profile = self.profiles[step.subject.model]

@@ -210,3 +210,11 @@ def test_models_of_different_tasks_are_refused() -> None:
 def test_a_report_is_read_back_as_it_was_written() -> None:
     report = asked(a_world(), beside=True)
     assert ProfileReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_memory_is_that_of_a_process_in_which_loading_left_little() -> None:
+    """As comparisons tell it: two reports on a model must not differ by the luck of loading."""
+    unlucky_first = Facts(left_by_loading=lambda load: 0 if load else 40_000_000)
+    found = asked(a_world(original=unlucky_first))
+    assert found.profile.memory
+    assert found.profile.memory.peak_bytes == unlucky_first.memory_bytes
