@@ -19,6 +19,8 @@ from enxuto.steps import Estimate
 
 _WIDE = 4.0
 """Times the fastest call from which on the axis of a histogram is logarithmic."""
+_SIDE_BY_SIDE = 8
+"""Loads whose shares find room beside each other; those of more stand upright."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,11 @@ def _series(axes: Axes, models: Sequence[Timed]) -> list[tuple[float, float]]:
 def _disturbed(axes: Axes, ends: Sequence[tuple[float, float]], shares: Sequence[float | None]) -> None:
     if len(shares) != len(ends):
         return
+    turned: dict[str, Any] = {"rotation": 90, "fontsize": 9} if len(ends) > _SIDE_BY_SIDE else {"fontsize": 11}
     for (start, end), share in zip(ends, shares, strict=True):
         if share:
             axes.annotate(f"{100 * share:.0f} %", ((start + end) / 2, 1), (0, -1), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", ha="center", va="top", color=BAD, fontsize=11)  # fmt: skip
+                          textcoords="offset points", ha="center", va="top", color=BAD, **turned)  # fmt: skip
 
 
 def _ratios(
