@@ -29,13 +29,13 @@ class Point(Value):
     reason: str = ""
     """Why it was not measured; of a measured one, what to doubt about it."""
     samples_per_s: Estimate | None = None
-    """Over all copies, with cores of their own; the interval covers the luck of loading."""
+    """Over all copies, each with cores of its own where there are as many; the interval covers the luck of loading."""
     p50_ms: float | None = None
     """Of one call."""
     p95_ms: float | None = None
     """Null where the calls are too few."""
     cpu_cores: float | None = None
-    """Process CPU time over wall time."""
+    """Process CPU time over wall time of the whole run, moments in which others had its cores included."""
     memory_bytes: int | None = None
     """Peak resident memory of the process, all copies together."""
     loads: int = 0
