@@ -123,8 +123,17 @@ def time_side_by_side(
 def _undisturbed(loads: list[_Load]) -> list[_Load]:
     """Those that had a core of their own, as their probes tell; all of them, where too few had one."""
     quickest = min(load.found.probe_us for load in loads)
-    quiet = [load for load in loads if load.found.probe_us <= _SLOWER_CORE * quickest]
+    quiet = [
+        load
+        for load in loads
+        if load.found.probe_us <= _SLOWER_CORE * quickest and not _counts_what_was_disturbed(load.found)
+    ]
     return quiet if len(quiet) >= _FEWEST_LOADS else loads
+
+
+def _counts_what_was_disturbed(load: LatencyLoad) -> bool:
+    """Whether too few rounds were quiet, so that all of them count."""
+    return all(load.counted) and bool(load.noise.disturbed_share)
 
 
 def _is_enough(loads: list[_Load], request: RunOptions, effort: Effort, margin: float, spent_s: float) -> bool:

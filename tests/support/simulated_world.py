@@ -113,6 +113,8 @@ class World:
     """Standard deviation of a load's ratio."""
     disturbed_loads: frozenset[int] = frozenset()
     """Loads during which somebody else used the core from beginning to end, and what is not the original suffered."""
+    mostly_disturbed_loads: frozenset[int] = frozenset()
+    """Likewise, but for a few moments, so that the probe was seen to be quick and too few rounds were quiet."""
     disturbed_share: float | None = 0.0
     """Share of each load's rounds that were set aside."""
     profiles: dict[Digest, ModelProfile] = field(default_factory=dict)
@@ -226,7 +228,8 @@ class World:
         random = Random(f"{step.load} {step.seed}")  # noqa: S311
         base = self._facts(step.subjects[0]).speedup
         timings = []
-        disturbed = step.load in self.disturbed_loads
+        mostly = step.load in self.mostly_disturbed_loads
+        disturbed = mostly or step.load in self.disturbed_loads
         for position, subject in enumerate(step.subjects):
             facts = self._facts(subject)
             luck = 1.0 if position == 0 else random.gauss(1.0, self.luck) * (0.7 if disturbed else 1.0)
@@ -237,6 +240,8 @@ class World:
                     cpu_ms=1 / cpu_ratio, ratio=ratio, cpu_ratio=cpu_ratio,
                 )
             )  # fmt: skip
-        noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0, disturbed_share=self.disturbed_share)
-        probe_us = 13.0 if disturbed else 10.0
-        return LatencyLoad(timings=timings, counted=[True], probe_us=probe_us, noise=noise, calls_file="calls.npz")
+        share = 0.9 if mostly else self.disturbed_share
+        noise = HostNoise(load_1m=0.1, steal_share=0.0, pressure_share=0.0, disturbed_share=share)
+        probe_us = 13.0 if disturbed and not mostly else 10.0
+        counted = [mostly or not share, True]
+        return LatencyLoad(timings=timings, counted=counted, probe_us=probe_us, noise=noise, calls_file="calls.npz")

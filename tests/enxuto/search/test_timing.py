@@ -70,8 +70,9 @@ def test_screening_takes_as_many_loads_as_it_says_whatever_it_sees():
     assert len(loads(world)) == SCREENING.most
 
 
-def test_a_load_that_shared_its_core_is_set_aside_and_another_one_is_timed():
-    world = World({"lean": Facts(speedup=2.0)}, disturbed_loads=frozenset({FIRST + 1, FIRST + 4}))
+@pytest.mark.parametrize("how", ["disturbed_loads", "mostly_disturbed_loads"])
+def test_a_load_that_shared_its_core_is_set_aside_and_another_one_is_timed(how: str):
+    world = World({"lean": Facts(speedup=2.0)}, **{how: frozenset({FIRST + 1, FIRST + 4})})
     found = time_pair(world)
     assert len(loads(world)) == CONFIRMING.least + 2
     assert found.timed[1].latency.loads == CONFIRMING.least
