@@ -29,7 +29,7 @@ def speed_axis(seen: Measurements, asked: Thresholds, conditions: Conditions) ->
 
 
 def accuracy_axis(drop: Drop | None, asked: Thresholds) -> Axis | None:
-    """Null without data; a threshold on accuracy then cannot hold (see ``all_hold``)."""
+    """Null without data; a threshold on accuracy is refused then (see ``resolve_compare``)."""
     if drop is None:
         return None
     verdict: Verdict = "inconclusive"
@@ -97,6 +97,4 @@ def overall(axes: list[Axis]) -> Verdict:
 def all_hold(asked: Thresholds, axes: dict[str, Axis], verdict: Verdict) -> bool:
     """Whether every threshold holds; where nothing was asked, whether nothing regressed."""
     judged = [axis.passed for axis in axes.values() if axis.passed is not None]
-    if asked.max_drop is not None and "accuracy" not in axes:
-        return False
     return all(judged) if asked != Thresholds() else verdict != "regressed"

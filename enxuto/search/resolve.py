@@ -30,7 +30,13 @@ def resolve_optimize(request: OptimizeOptions, model: ModelInput, evaluation: Da
 def resolve_compare(
     request: CompareOptions, model: ModelInput, against: ModelInput, evaluation: DatasetInput | None
 ) -> CompareOptions:
-    """Raises BadInput where the models do not fit each other or the data."""
+    """Raises BadInput where the models do not fit each other or the data, or where there is none to judge by."""
+    if evaluation is None and request.thresholds.max_drop is not None:
+        raise BadInput(
+            "A limit on what may be lost of the metric needs evaluation data; none is given.",
+            code="evaluation_data_missing",
+            hint="Give evaluation data, or leave max_drop out of the thresholds.",
+        )
     _check_alike(model, against)
     _check_can_be_run(model)
     _check_dims(request.workload, model, against)

@@ -54,9 +54,10 @@ def test_a_surely_worse_model_regressed():
     assert (report.accuracy.verdict, report.verdict, report.passed) == ("regressed", "regressed", False)
 
 
-def test_an_accuracy_limit_cannot_hold_without_data():
-    report = judge(Facts(speedup=2.0), Thresholds(max_drop=MaxDrop()))
-    assert (report.accuracy, report.passed) == (None, False)
+def test_an_accuracy_limit_without_data_is_refused_before_anything_is_measured():
+    with pytest.raises(BadInput, match="needs evaluation data") as caught:
+        judge(Facts(speedup=2.0), Thresholds(max_drop=MaxDrop()))
+    assert caught.value.code == "evaluation_data_missing"
 
 
 def test_only_axes_that_were_asked_about_decide():
