@@ -29,6 +29,7 @@ _PREPROCESSING: TypeAdapter[Preprocessing] = TypeAdapter(Preprocessing)
 _RUN_SETTINGS: TypeAdapter[RunSettings] = TypeAdapter(RunSettings)
 _OPTIONS = {"value": "--max-drop", "relative": "--absolute", "dims": "--dim", "deadline_s": "--deadline"}
 """Options that are not called as the field they set."""
+_DIGITS = 9
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -96,8 +97,10 @@ def counts(text: str | None, option: str) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and len(part) < 10 and int(part) > 0 for part in parts):
+    if not all(part.isascii() and part.isdecimal() and part.strip("0") for part in parts):
         raise typer.BadParameter(f"'{text}' is no list of numbers above zero, such as 1,2,4", param_hint=option)
+    if any(len(part) > _DIGITS for part in parts):
+        raise typer.BadParameter(f"a number with more than {_DIGITS} digits is beyond any machine", param_hint=option)
     return list(dict.fromkeys(int(part) for part in parts))
 
 
