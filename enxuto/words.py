@@ -211,11 +211,23 @@ def _threads(count: int) -> str:
 
 def batching_words(batching: Batching) -> str:
     """Such as: 2 copies, batches of up to 16, gathered for at most 2 ms."""
-    copies = "one copy" if batching.instances == 1 else f"{batching.instances} copies"
+    return f"{_copies(batching.instances)}, {_gathering(batching)}"
+
+
+def serving_way_words(threads: int, batching: Batching) -> str:
+    """Such as: 2 copies of one thread, batches of up to 16, gathered for at most 2 ms."""
+    return f"{_copies(batching.instances)} of {_threads(threads)}, {_gathering(batching)}"
+
+
+def _copies(count: int) -> str:
+    return "one copy" if count == 1 else f"{count} copies"
+
+
+def _gathering(batching: Batching) -> str:
     if batching.max_batch == 1:
-        return f"{copies}, requests one by one"
+        return "requests one by one"
     waiting = f"gathered for at most {unit(f'{batching.max_delay_ms:g}', 'ms')}"
-    return f"{copies}, batches of up to {batching.max_batch}, {waiting if batching.max_delay_ms else 'no waiting'}"
+    return f"batches of up to {batching.max_batch}, {waiting if batching.max_delay_ms else 'no waiting'}"
 
 
 def percentiles_words(profile: LatencyProfile) -> str:

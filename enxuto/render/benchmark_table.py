@@ -22,7 +22,7 @@ def benchmark_parts(report: BenchmarkReport) -> Iterator[RenderableType]:
             yield Text("\n".join(dict.fromkeys(map(_plain, lines))))
     if report.runs:
         yield _runs(report.runs)
-    if report.scenario:
+    if report.scenario and report.scenario.detail not in report.why:
         yield Text(_plain(report.scenario.detail))
     if report.plan:
         yield _plan(report.plan)
