@@ -10,7 +10,6 @@ from enxuto.errors import Finding
 from enxuto.machine import Machine
 from enxuto.report import (
     BenchmarkReport,
-    Knee,
     LargestBatch,
     ModelRef,
     Point,
@@ -23,6 +22,7 @@ from enxuto.request import BenchmarkOptions
 from enxuto.scenario import Offline
 from enxuto.search.benchmark_why import told
 from enxuto.search.curves import measure_curves, measure_for_serving
+from enxuto.search.knee import KneeSearch
 from enxuto.search.largest_batch import find_largest_batch
 from enxuto.search.load_runs import Loaded, Loads
 from enxuto.search.plan import Meter, Plan, PlanFailed, Reply, Stopped, StopReason, Task, metered
@@ -40,7 +40,7 @@ class _Bench:
     """What was found so far: what is left of it when the plan is stopped."""
 
     points: Points
-    knees: list[Knee] = field(default_factory=list)
+    searches: list[KneeSearch] = field(default_factory=list)
     largest: list[LargestBatch] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     results: list[ScenarioResult] = field(default_factory=list)
@@ -83,13 +83,13 @@ def _measure(bench: _Bench) -> Generator[Task, Reply, None]:
 
 def _offline(bench: _Bench, scenario: Offline) -> Generator[Task, Reply, None]:
     points, request = bench.points, bench.points.request
-    yield from measure_curves(points, scenario, bench.knees)
+    yield from measure_curves(points, scenario, bench.searches)
     points.part_ends = 0.85
     if request.memory_mb is not None:
         for way in {at.way.settings: at.way for at in reversed(points.loads)}.values():
             bench.largest.append((yield from find_largest_batch(points, way, request.memory_mb)))
     if request.serving is not None and points.loads:
-        yield from measure_for_serving(points, scenario, bench.knees)
+        yield from measure_for_serving(points, scenario, bench.searches)
         cores = points.machine.cores
         measured = [point for point in points.rows() if point.outcome == "measured" and _has_cores(point, cores)]
         trusted = [point for point in measured if not point.reason] or measured
@@ -121,6 +121,7 @@ def _raise_if_nothing_ran(bench: _Bench) -> None:
 def _report(bench: _Bench, samples: DatasetInput | None, stopped: StopReason | None, spent_s: float) -> BenchmarkReport:
     points, model = bench.points, bench.points.model
     rows, scenario = points.rows(), _best(bench.results)
+    knees = [knee for search in bench.searches if (knee := search.knee(points))]
     return BenchmarkReport(
         model=ModelRef(sha256=model.file, size_bytes=model.inspection.size_bytes),
         model_name=model.name,
@@ -137,9 +138,9 @@ def _report(bench: _Bench, samples: DatasetInput | None, stopped: StopReason | N
         ),
         elapsed_s=spent_s,
         request=points.request,
-        why=told(rows, bench.knees, bench.largest, scenario, bench.plan_why, stopped),
+        why=told(rows, knees, bench.largest, scenario, bench.plan_why, stopped),
         points=rows,
-        knees=bench.knees,
+        knees=knees,
         largest_batches=bench.largest,
         runs=bench.runs,
         scenario=scenario,

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from enxuto.errors import Finding
-from enxuto.report import Knee
 from enxuto.scenario import Offline
-from enxuto.search.knee import search_knee
+from enxuto.search.knee import KneeSearch, search_knee
 from enxuto.search.plan import Reply, Task
 from enxuto.search.points import At, Points, measure_point
 from enxuto.search.ways import Way, asked_ways, crowded, serving_ways
 
 
-def measure_curves(points: Points, scenario: Offline, knees: list[Knee]) -> Generator[Task, Reply, None]:
-    """Every way that was asked for; ``knees`` is filled where batch sizes are searched."""
+def measure_curves(points: Points, scenario: Offline, searches: list[KneeSearch]) -> Generator[Task, Reply, None]:
+    """Every way that was asked for; ``searches`` is filled where batch sizes are searched."""
     ways = asked_ways(points.request, scenario)
     share = (0.7 if points.request.serving or points.request.memory_mb else 0.95) / len(ways)
     for position, way in enumerate(ways, start=1):
@@ -24,8 +23,8 @@ def measure_curves(points: Points, scenario: Offline, knees: list[Knee]) -> Gene
         elif scenario.batch_sizes:
             yield from measure_list(points, way, scenario.batch_sizes)
         else:
-            knee = yield from search_knee(points, way)
-            knees.extend([knee] if knee else [])
+            search = yield from search_knee(points, way)
+            searches.extend([search] if search else [])
 
 
 def measure_list(points: Points, way: Way, batch_sizes: Sequence[int]) -> Generator[Task, Reply, None]:
@@ -44,20 +43,19 @@ def measure_list(points: Points, way: Way, batch_sizes: Sequence[int]) -> Genera
                 ended = _smaller_failed(at, failure)
 
 
-def measure_for_serving(points: Points, scenario: Offline, knees: Sequence[Knee]) -> Generator[Task, Reply, None]:
+def measure_for_serving(
+    points: Points, scenario: Offline, searches: Sequence[KneeSearch]
+) -> Generator[Task, Reply, None]:
     """Curves for more copies, with batches up to the knee of one: what a serving plan chooses from."""
     goal = points.request.serving
     for way in serving_ways(points.request, scenario, points.machine.cores):
         one = Way(way.settings, way.threads, 1)
         seen = list(points.measured(one)) or list(scenario.batch_sizes or [1])
-        knee = next((knee.batch_size for knee in knees if _is_of(knee, one)), max(seen))
-        most = min(knee, goal.max_batch) if goal and goal.max_batch else knee
+        knee = next((search.knee(points) for search in searches if search.way == one), None)
+        most = knee.batch_size if knee else max(seen)
+        most = min(most, goal.max_batch) if goal and goal.max_batch else most
         sizes = [batch_size for batch_size in seen if batch_size <= most]
         yield from measure_list(points, way, sizes or [min(seen)])
-
-
-def _is_of(knee: Knee, way: Way) -> bool:
-    return (knee.settings, knee.threads, knee.instances) == (way.settings, way.threads, way.instances)
 
 
 def _beyond_cores(way: Way, cores: int) -> Finding:

@@ -37,7 +37,21 @@ class Seen:
     """Whether a gain may be read from it."""
 
 
-def search_knee(points: Points, way: Way) -> Generator[Task, Reply, Knee | None]:
+@dataclass(frozen=True)
+class KneeSearch:
+    """A search that has ended. Which loads count as quiet is told by all of them, later ones as well: the knee is read
+    from the points as they stand in the report, not as they stood when the search ended."""
+
+    way: Way
+    told: list[str]
+    """Clauses on how it ended."""
+
+    def knee(self, points: Points) -> Knee | None:
+        rates = _rates(points, self.way)
+        return _knee(self.way, rates, self.told) if rates else None
+
+
+def search_knee(points: Points, way: Way) -> Generator[Task, Reply, KneeSearch | None]:
     """None where not even one sample could be run within the memory limit."""
     began_s = points.spent_s
     why_stopped = yield from _double(points, way, began_s)
@@ -47,7 +61,7 @@ def search_knee(points: Points, way: Way) -> Generator[Task, Reply, Knee | None]
     best = max(rates, key=rates.__getitem__)
     yield from measure_point(points, At(way, best), _is_narrow)
     narrowed = yield from _bisect(points, way, began_s)
-    return _knee(way, _rates(points, way), why_stopped, narrowed)
+    return KneeSearch(way, [*([narrowed] if narrowed else []), f"no larger batch was tried since {why_stopped}"])
 
 
 def _double(points: Points, way: Way, began_s: float) -> Generator[Task, Reply, str]:
@@ -139,7 +153,7 @@ def _rates(points: Points, way: Way) -> dict[int, float]:
     return {batch: points.rate(at) for batch, at in (trusted or fitting).items()}
 
 
-def _knee(way: Way, rates: Mapping[int, float], why_stopped: str, narrowed: str) -> Knee:
+def _knee(way: Way, rates: Mapping[int, float], told: Sequence[str]) -> Knee:
     batch_size, best = knee_of(rates), max(rates, key=rates.__getitem__)
     highest = f"the highest seen ({significant(rates[best])} samples/s at batch {best})"
     if batch_size == best:
@@ -151,7 +165,6 @@ def _knee(way: Way, rates: Mapping[int, float], why_stopped: str, narrowed: str)
         what = (
             f"batch {batch_size} is the smallest seen within {limit_percent(WITHIN)} of {highest}; batch {below} is not"
         )
-    told = [what, *([narrowed] if narrowed else []), f"no larger batch was tried since {why_stopped}"]
     return Knee(
         settings=way.settings,
         threads=way.threads,
@@ -160,5 +173,5 @@ def _knee(way: Way, rates: Mapping[int, float], why_stopped: str, narrowed: str)
         samples_per_s=rates[batch_size],
         highest_samples_per_s=rates[best],
         within=WITHIN,
-        detail="; ".join(told) + ".",
+        detail="; ".join([what, *told]) + ".",
     )

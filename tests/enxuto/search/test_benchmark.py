@@ -204,6 +204,22 @@ def test_a_point_that_was_disturbed_all_along_decides_nothing(batch_size: int) -
     assert knee.batch_size != batch_size
 
 
+def test_the_knee_is_told_in_the_figures_of_its_points_also_where_later_loads_change_which_ones_count() -> None:
+    """The core turns out to be quicker yet while the second runtime is measured: no load of the first was quiet."""
+
+    def second(step: MeasureThroughput) -> bool:
+        return step.subject.settings.runtime == "openvino"
+
+    world = LoadWorld(luck=0.03, disturbed=lambda step: step.load == 0, slow_core=second, shared_probe_us=2.8)
+    report = run(world, BenchmarkOptions())
+    assert len(report.knees) == 2
+    for knee in report.knees:
+        points = [point for point in report.points if point.settings == knee.settings]
+        rates = {point.batch_size: point.samples_per_s.value for point in points if point.samples_per_s}
+        assert knee.samples_per_s == pytest.approx(rates[knee.batch_size])
+        assert knee.highest_samples_per_s == pytest.approx(max(rates.values()))
+
+
 def test_a_machine_that_is_never_quiet_ends_the_search_all_the_same() -> None:
     report = run(LoadWorld(disturbed=lambda step: True, call_ms=lambda batch: 1.0 + 0.01 * batch))
     assert len(report.knees) == 1
@@ -315,3 +331,12 @@ def test_data_that_does_not_fit_is_refused() -> None:
 def test_what_makes_no_sense_is_refused_in_words(asked: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         BenchmarkOptions.model_validate(asked)
+
+
+def test_a_way_that_may_carry_as_much_is_named_beside_the_best() -> None:
+    """The highest of several is in part the luckiest."""
+    scenario = Offline(batch_sizes=[8])
+    two_alike = run(LoadWorld(luck=0.01), BenchmarkOptions(scenario=scenario)).why
+    assert "By their intervals, as much may be carried by: " in two_alike
+    twice_as_much = run(LoadWorld(luck=0.01), listed(8, instances=[1, 2])).why
+    assert "By their intervals" not in twice_as_much
