@@ -44,7 +44,14 @@ def _curves_words(measured: Sequence[Point], knees: Sequence[Knee]) -> list[str]
         more = "; ".join(f"{way}: {_most(_best(measured, way))}" for way in others[:_MOST_TOLD])
         unsaid = len(others) - _MOST_TOLD
         found.append(f"{more}{f'; and {unsaid} more' if unsaid > 0 else ''}.")
+    if alike := [way for way in others if _may_carry_as_much(_best(measured, way), _best(measured, first))]:
+        found.append(f"By their intervals, as much may be carried by: {'; '.join(map(str, alike[:_MOST_TOLD]))}.")
     return found
+
+
+def _may_carry_as_much(other: Point, best: Point) -> bool:
+    """Whether it is not shown that the best carries more: the highest of several is in part the luckiest."""
+    return bool(other.samples_per_s and best.samples_per_s and other.samples_per_s.high >= best.samples_per_s.low)
 
 
 def _knee_words(knees: Sequence[Knee], first: Way) -> list[str]:
