@@ -331,12 +331,3 @@ def test_data_that_does_not_fit_is_refused() -> None:
 def test_what_makes_no_sense_is_refused_in_words(asked: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         BenchmarkOptions.model_validate(asked)
-
-
-def test_a_way_that_may_carry_as_much_is_named_beside_the_best() -> None:
-    """The highest of several is in part the luckiest."""
-    scenario = Offline(batch_sizes=[8])
-    two_alike = run(LoadWorld(luck=0.01), BenchmarkOptions(scenario=scenario)).why
-    assert "By their intervals, as much may be carried by: " in two_alike
-    twice_as_much = run(LoadWorld(luck=0.01), listed(8, instances=[1, 2])).why
-    assert "By their intervals" not in twice_as_much
