@@ -32,6 +32,7 @@ from enxuto.steps import (
     Samples,
     Subject,
 )
+from enxuto.words import settings_words
 
 
 @dataclass
@@ -198,6 +199,8 @@ def _reference(model: ModelInput) -> ModelRef:
 
 
 def _runtimes(pair: _Pair) -> str:
-    """Which runtime ran which, where that differs."""
-    new, old = pair.subject.settings.runtime, pair.against_subject.settings.runtime
-    return "" if new == old else f"{pair.model.name} on {new} against {pair.against.name} on {old}: "
+    """What ran which, where that differs."""
+    new, old = pair.subject.settings, pair.against_subject.settings
+    if new == old:
+        return ""
+    return f"{pair.model.name} on {settings_words(new)} against {pair.against.name} on {settings_words(old)}: "

@@ -48,7 +48,7 @@ def on_two_runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompareR
 
 def test_one_model_is_judged_on_two_runtimes_in_one_job(on_two_runtimes: CompareReport) -> None:
     report = on_two_runtimes
-    assert "on openvino against net.onnx on onnxruntime" in report.why
+    assert "on OpenVINO against net.onnx on ONNX Runtime" in report.why
     assert report.measured.drop is not None
     assert (report.measured.drop.worse, report.measured.drop.better, report.measured.drop.p_value) == (0, 0, 1.0)
     assert report.measured.fidelity is not None

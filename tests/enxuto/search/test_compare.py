@@ -110,7 +110,7 @@ def test_each_model_is_run_by_its_own_runtime():
     timed = [step.subjects for step in world.done if isinstance(step, MeasureLatency)]
     for subjects in (evaluated, measured, *timed):
         assert [subject.settings for subject in subjects] == [old, new]
-    assert "on openvino against net.onnx on onnxruntime" in report.why
+    assert "on OpenVINO against net.onnx on ONNX Runtime, arena off: " in report.why
 
 
 def test_a_model_is_compared_with_itself_on_another_runtime():
