@@ -77,6 +77,8 @@ def main():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="0 takes any that is free")
     arguments = parser.parse_args()
+    if not arguments.model.is_file():
+        parser.error(f"there is no file '{arguments.model}'")
     models = [load(arguments.model, HERE / "settings.json") for _ in range(PLAN["instances"])]
     for model in models:
         warm_up(model)

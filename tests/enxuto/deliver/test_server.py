@@ -226,6 +226,13 @@ def test_other_paths_are_not_found(server: Server, method: str, path: str) -> No
     assert server.request(None, method=method, path=path)[0] == 404
 
 
+def test_a_model_that_is_not_there_is_told_in_a_line(server: Server) -> None:
+    script = server.model.with_name("serve.py")
+    arguments = [sys.executable, "-I", "-c", _WITHOUT_ENXUTO, str(script), "missing.onnx"]
+    told = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stderr.splitlines()[-1]) == (2, "serve.py: error: there is no file 'missing.onnx'")
+
+
 def test_a_model_of_one_batch_size_is_served_too(tmp_path: Path) -> None:
     inspection = reports.inspection().model_copy(
         update={"inputs": [spec("image", [4, 3, 8, 8])], "outputs": [spec("scores", [4, 10])], "batch_size": 4}
