@@ -45,7 +45,7 @@ def wrapped_load(error: Exception, path: Path) -> EnxutoError:
     return _out_of_memory(error, message) or BadInput(
         f"OpenVINO {_version()} cannot load this model: {message}",
         code="model_fails_to_load",
-        hint="OpenVINO runs fewer models than ONNX Runtime does: leave it out of workload.runtimes for this one.",
+        hint="OpenVINO runs fewer models than ONNX Runtime does: run this one by ONNX Runtime alone.",
     )
 
 

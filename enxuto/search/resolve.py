@@ -156,7 +156,7 @@ def _check_alike(model: ModelInput, against: ModelInput) -> None:
         if new != old:
             raise BadInput(
                 f"The two models differ in their {what}: '{model.name}' has {_listed(new)}, "
-                f"'{against.name}' has {_listed(old)}.",
+                f"'{against.name}', which it is held against, has {_listed(old)}.",
                 code="models_differ",
                 hint="Compare models of the same task with inputs and outputs of the same names and types.",
             )
