@@ -75,7 +75,7 @@ def endless(model: Digest) -> MeasureLatency:
         load=0,
         seed=0,
         block_ms=60_000,
-        blocks=60,
+        rounds=60,
     )
 
 

@@ -29,7 +29,7 @@ SAMPLES = Samples(
 
 def test_digests_are_found_in_lists_tables_unions_and_values_within_values() -> None:
     step = EvaluateModel(
-        model=digest("a"),
+        subject=Subject(model=digest("a")),
         samples=SAMPLES,
         preprocessing={},
         metric=TopK(),
