@@ -21,6 +21,13 @@ Fault = Literal["user", "capacity", "internal"]
 """Who can mend it: the user (model, data or request), the machine's operator, or the developers."""
 
 
+def sentences(detail: str, hint: str) -> str:
+    """Both in one line; what a runtime said often ends without a full stop."""
+    if not hint:
+        return detail
+    return f"{detail}{'' if detail.endswith(('.', '!', '?', '…')) else '.'} {hint}"
+
+
 class Finding(Value):
     """What was wrong with an input or a step, as data."""
 
@@ -48,7 +55,7 @@ class EnxutoError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.detail} {self.hint}".strip()
+        return sentences(self.detail, self.hint)
 
     @property
     def finding(self) -> Finding:

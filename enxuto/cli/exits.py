@@ -24,7 +24,7 @@ Enxuto; 130 stopped by Ctrl-C."""
 
 def explain(error: Exception) -> int | None:
     """Tell a person what went wrong, and return the exit code; None for what nobody foresaw."""
-    from enxuto.errors import EnxutoError
+    from enxuto.errors import EnxutoError, sentences
 
     if not isinstance(error, EnxutoError):
         return None
@@ -32,7 +32,7 @@ def explain(error: Exception) -> int | None:
     from rich.text import Text
 
     finding = error.finding
-    told = Text.assemble(("error: ", "bold red"), finding.detail, (f" {finding.hint}" if finding.hint else ""))
+    told = Text.assemble(("error: ", "bold red"), sentences(finding.detail, finding.hint))
     told.append(f" [{finding.code}]", style="dim")
     Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(told)
     return FAILED if finding.fault == "user" else NO_ANSWER

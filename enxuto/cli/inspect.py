@@ -62,6 +62,7 @@ def _print(name: str, found: ModelInspection) -> None:
 
 
 def _facts(name: str, found: ModelInspection) -> Iterator[tuple[str, str]]:
+    from enxuto.errors import sentences
     from enxuto.words import SPACE, size
 
     opsets = ", ".join(f"{domain} {opset}" for domain, opset in found.opsets.items())
@@ -76,7 +77,7 @@ def _facts(name: str, found: ModelInspection) -> Iterator[tuple[str, str]]:
     operators = sorted(found.operators.items(), key=lambda counted: (-counted[1], counted[0]))
     yield "operators", ", ".join(f"{count} {operator}" for operator, count in operators)
     for one in found.advice:
-        yield "advice", f"{one.detail} {one.hint}".strip()
+        yield "advice", sentences(one.detail, one.hint)
 
 
 def _signature(tensor: TensorSpec) -> str:

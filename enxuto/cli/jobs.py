@@ -123,11 +123,13 @@ def _what(job: Job) -> str:
 
 
 def _told(job: Job) -> Iterator[str]:
+    from enxuto.errors import sentences
+
     yield f"{job.id}: {job.kind}, {job.state}"
     if not job.ended:
         yield f"{job.seen.phase}: {job.seen.message} ({job.seen.fraction:.0%})"
     if job.error:
-        yield f"{job.error.detail} {job.error.hint} [{job.error.code}]"
+        yield f"{sentences(job.error.detail, job.error.hint)} [{job.error.code}]"
     if why := (job.result or {}).get("why"):
         yield str(why)
     if job.has_report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
-from enxuto.errors import Finding
+from enxuto.errors import Finding, sentences
 from enxuto.goal import MaxDrop
 from enxuto.machine import Machine
 from enxuto.recipe import Recipe, recipe_name
@@ -204,7 +204,7 @@ def failed(trials: Trials, candidate: Candidate, finding: Finding) -> Candidate:
         settings=candidate.settings,
         outcome="not_applicable" if finding.inapplicable else "failed",
         code=finding.code,
-        reason=f"{finding.detail} {finding.hint}".strip().removeprefix(f"{candidate.name}: "),
+        reason=sentences(finding.detail, finding.hint).removeprefix(f"{candidate.name}: "),
     )
 
 
