@@ -161,7 +161,7 @@ def _conditions(report: Report) -> str:
     if isinstance(report, OptimizeReport):
         metric = f"; metric: {report.metric_name}" if report.metric else ""
         legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}{metric}. "
-    where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)}."
+    where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work."
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
 
 
