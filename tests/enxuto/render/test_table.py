@@ -45,7 +45,9 @@ def test_every_candidate_that_is_out_says_why() -> None:
 def test_the_verdict_comes_last_in_a_sentence() -> None:
     text = " ".join(printed(optimize_report()).split())
     assert f"▲ improved: {optimize_report().why}" in text
-    assert text.endswith("Batch 1, one thread, onnxruntime or openvino, on AMD EPYC 9354P 32-Core Processor; 38.4 s of work.")
+    assert text.endswith(
+        "Batch 1, one thread, onnxruntime or openvino, on AMD EPYC 9354P 32-Core Processor; 38.4 s of work."
+    )
 
 
 @pytest.mark.parametrize("width", [72, 80, 100, 140, 200])
