@@ -12,7 +12,6 @@ from enxuto.steps import (
     EvaluateModel,
     InspectDataset,
     InspectModel,
-    MeasureHandling,
     MeasureLatency,
     MeasureMemory,
     MeasurePeaks,
@@ -62,10 +61,6 @@ def perform(step: Step, files: Mapping[Digest, Path], out: Path) -> Result:
             from enxuto.measure.throughput import measure_throughput
 
             return measure_throughput(step, files, out)
-        case MeasureHandling():
-            from enxuto.measure.handling import measure_handling
-
-            return measure_handling(step, files, out)
         case RunLoad():
             from enxuto.measure.load import run_load
 

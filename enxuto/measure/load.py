@@ -18,6 +18,7 @@ from enxuto.errors import BadInput
 from enxuto.measure.blocks import cpu_time_ns, no_collection
 from enxuto.measure.noise import NoiseWatch
 from enxuto.measure.queries import LoadedCopies, load_copies
+from enxuto.measure.quiet import QuietWatch, quiet_part
 from enxuto.measure.resident import resident_bytes
 from enxuto.runtimes import LoadedModel
 from enxuto.schema import Digest
@@ -48,7 +49,7 @@ def run_load(step: RunLoad, files: Mapping[Digest, Path], out: Path) -> LoadRun:
         case OneByOne(samples_per_query=samples):
             copies = _copies(step, files, 1, samples)
             copies.warm_up([samples])
-            return _found(step, copies, _one_by_one(step, copies, samples), out)
+            return _found(step, files, copies, _one_by_one(step, copies, samples), out)
         case Poisson(rate_per_s=rate):
             if rate * step.duration_s > MOST_QUERIES:
                 raise BadInput(
@@ -58,7 +59,7 @@ def run_load(step: RunLoad, files: Mapping[Digest, Path], out: Path) -> LoadRun:
                 )
             copies = _copies(step, files, step.batching.instances, step.batching.max_batch)
             copies.warm_up(range(1, step.batching.max_batch + 1))
-            return _found(step, copies, _open_loop(step, copies, rate), out)
+            return _found(step, files, copies, _open_loop(step, copies, rate), out)
 
 
 @dataclass
@@ -68,23 +69,26 @@ class Log:
     arrival_ns: np.ndarray
     sent_ns: np.ndarray
     called_ns: np.ndarray
+    returned_ns: np.ndarray
     answered_ns: np.ndarray
     """Zero where there was no answer."""
     begun_ns: int = 0
     batches: list[tuple[int, int]] = field(default_factory=list)
     """Size, and how long the model ran."""
     error: Exception | None = None
+    quiet: QuietWatch = field(default_factory=QuietWatch)
     noise: NoiseWatch = field(default_factory=NoiseWatch.begin)
     cpu_ns: int = field(default_factory=cpu_time_ns)
     wall_ns: int = field(default_factory=time.perf_counter_ns)
 
     @classmethod
     def of(cls, arrival_ns: np.ndarray) -> Log:
-        sent, called, answered = (np.zeros(arrival_ns.size, np.int64) for _ in range(3))
-        return cls(arrival_ns, sent, called, answered)
+        sent, called, returned, answered = (np.zeros(arrival_ns.size, np.int64) for _ in range(4))
+        return cls(arrival_ns, sent, called, returned, answered)
 
     def observe(self, batch: Batch) -> None:
         self.called_ns[batch.positions] = batch.called_ns - self.begun_ns
+        self.returned_ns[batch.positions] = batch.returned_ns - self.begun_ns
         self.answered_ns[batch.positions] = batch.answered_ns - self.begun_ns
         self.batches.append((len(batch.positions), batch.returned_ns - batch.called_ns))
 
@@ -125,14 +129,14 @@ def _open_loop(step: RunLoad, copies: LoadedCopies, rate_per_s: float) -> Log:
     grace_s = _grace_s(copies, step.batching.max_batch)
     log = Log.of(arrivals)
     batcher = DynamicBatcher(
-        [log.watched(model) for model in copies.models],
+        [log.quiet.probed(log.watched(model)) for model in copies.models],
         step.batching.max_batch,
         step.batching.max_delay_ms,
         limit=_MOST_WAITING,
         fixed_batch=copies.fixed_batch,
         observe=log.observe,
     )
-    with no_collection():
+    with no_collection(), log.quiet:
         until_ns = round((step.duration_s + grace_s) * 1e9)
         send(log, batcher, copies, until_ns)
         while not log.error and log.answered_ns.min() == 0 and _now(log) < until_ns and not _idle(log, batcher):
@@ -165,8 +169,8 @@ def send(log: Log, batcher: DynamicBatcher, copies: LoadedCopies, until_ns: int)
 def _one_by_one(step: RunLoad, copies: LoadedCopies, samples: int) -> Log:
     run, feeds, clock = copies.models[0].run, copies.batch(samples), time.perf_counter_ns
     starts, ends = list[int](), list[int]()
-    noise, cpu = NoiseWatch.begin(), cpu_time_ns()
-    with no_collection():
+    watch, noise, cpu = QuietWatch(), NoiseWatch.begin(), cpu_time_ns()
+    with no_collection(), watch:
         begun = clock()
         until = begun + round(step.duration_s * 1e9)
         while not ends or (ends[-1] < until and len(ends) < MOST_QUERIES):
@@ -175,10 +179,10 @@ def _one_by_one(step: RunLoad, copies: LoadedCopies, samples: int) -> Log:
             ends.append(clock())
     arrival, answered = np.asarray(starts, np.int64) - begun, np.asarray(ends, np.int64) - begun
     batches = [(samples, int(took)) for took in answered - arrival]
-    return Log(arrival, arrival, arrival, answered, begun, batches, None, noise, cpu, begun)
+    return Log(arrival, arrival, arrival, answered, answered, begun, batches, None, watch, noise, cpu, begun)
 
 
-def _found(step: RunLoad, copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
+def _found(step: RunLoad, files: Mapping[Digest, Path], copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
     wall_ns, cpu_ns = time.perf_counter_ns() - log.wall_ns, cpu_time_ns() - log.cpu_ns
     noise = log.noise.end()
     answered = log.answered_ns > 0
@@ -194,8 +198,11 @@ def _found(step: RunLoad, copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
         out / _LATENCIES_FILE,
         allow_pickle=False,
         arrival_ns=log.arrival_ns,
+        sent_ns=log.sent_ns,
         called_ns=np.where(answered, log.called_ns, -1),
+        returned_ns=np.where(answered, log.returned_ns, -1),
         answered_ns=np.where(answered, log.answered_ns, -1),
+        quiet=_undisturbed(log),
     )
     samples = step.arrivals.samples_per_query if isinstance(step.arrivals, OneByOne) else 1
     sizes, took = np.asarray(log.batches, np.int64).T
@@ -213,6 +220,9 @@ def _found(step: RunLoad, copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
         peak_bytes=resident_bytes("VmHWM"),
         sent_late_ms=_sent_late_ms(log),
         noise=noise,
+        quiet=quiet_part(
+            *(log.quiet, log.begun_ns + log.arrival_ns, latencies), files[step.simulated] if step.simulated else None
+        ),
         percentile_ms=percentile_ms(latencies, step.percentile),
         over_limit=None if step.limit_ms is None else int((latencies > step.limit_ms * 1e6).sum()),
         latencies_file=_LATENCIES_FILE,
@@ -222,6 +232,14 @@ def _found(step: RunLoad, copies: LoadedCopies, log: Log, out: Path) -> LoadRun:
 def batch_counts(sizes: np.ndarray) -> list[BatchCount]:
     found, counts = np.unique(sizes, return_counts=True)
     return [BatchCount(size=int(size), count=int(count)) for size, count in zip(found, counts, strict=True)]
+
+
+def _undisturbed(log: Log) -> np.ndarray:
+    """Whether nobody else was around when a query was due, and when the model was called with it."""
+    calm: np.ndarray = log.quiet.quiet(log.begun_ns + log.arrival_ns, 0) & log.quiet.quiet(
+        log.begun_ns + log.called_ns, 0
+    )
+    return calm
 
 
 def _sent_late_ms(log: Log) -> float:

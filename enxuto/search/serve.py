@@ -1,8 +1,10 @@
 """The part of a benchmark's plan that finds how to serve the model, and checks it by a real load run.
 
-What a batcher adds is measured for every way to run the copies, the choice is made by simulation, and then the chosen
-way is run with the arrivals that were simulated. Where the highest rate was asked for and the check misses its p95, one
-more plan is made for a tenth less, and it is that one which counts.
+For every way to run the copies, short load runs show what calls take behind the batcher. The choice is made by
+simulation, and then the chosen way is run with the arrivals that were simulated: again, where somebody else had the
+cores for most of it. Of several runs the quietest one counts, by what the kernel tells and never by its latencies.
+Where the highest rate was asked for and the check misses its p95, one more plan is made for a tenth less, and it is
+that one which counts.
 """
 
 from __future__ import annotations
@@ -13,16 +15,16 @@ from dataclasses import dataclass, field
 from enxuto.report import Point, ServingPlan
 from enxuto.request import BenchmarkOptions
 from enxuto.scenario import Batching, ServingGoal
+from enxuto.schema import Digest
 from enxuto.search.plan import Progress, Reply, Task, found
 from enxuto.settings import RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import (
+    MOST_QUERIES,
     BatchCurve,
     Failed,
-    Handling,
-    HandlingCurve,
     LoadRun,
-    MeasureHandling,
+    LoadTraces,
     PlanServing,
     Poisson,
     RunLoad,
@@ -35,6 +37,15 @@ from enxuto.steps import (
 
 Planned = tuple[ServingPlan | None, list[ServingOption], str]
 _LESS = 0.9
+_SHARES = (0.3, 0.5, 0.7)
+"""Rates at which calls are watched: of what copies carry with single samples, and the last one with any batch. Copies
+that are busy all the time are quicker a call than any that a plan may ask for."""
+_WATCHED_S = 2.0
+_QUIET = 0.5
+"""Share of a run's queries that makes a check worth its word."""
+_TRIES = 3
+_SLOWER = 1.06
+"""Times the quickest probe of all runs: slower ones had company all along."""
 _FIRST_LOAD = 5000
 """No phase shares the number of a fresh load with another."""
 
@@ -49,9 +60,11 @@ class _Serving:
     samples: Samples | None
     points: Sequence[Point]
     cores: int
-    handling: dict[int, list[HandlingCurve]] = field(default_factory=dict)
+    traces: dict[int, list[LoadTraces]] = field(default_factory=dict)
     """By the position of the settings."""
     failures: list[str] = field(default_factory=list)
+    probe_us: float = float("inf")
+    """The quickest of all load runs so far."""
 
     @property
     def settings(self) -> list[RunSettings]:
@@ -59,6 +72,24 @@ class _Serving:
 
     def of(self, settings: RunSettings) -> list[Point]:
         return [point for point in self.points if point.settings == settings]
+
+    def note(self, run: LoadRun) -> None:
+        if run.quiet and run.quiet.probe_us:
+            self.probe_us = min(self.probe_us, run.quiet.probe_us)
+
+    def quiet_share(self, run: _Ran) -> float:
+        """Of its queries; none, where the core was slow all along."""
+        quiet = run.found.quiet
+        return quiet.share if quiet and (quiet.probe_us or 0.0) <= _SLOWER * self.probe_us else 0.0
+
+    def quietest(self, runs: Sequence[_Ran]) -> _Ran:
+        return max(runs, key=self.quiet_share)
+
+
+@dataclass(frozen=True)
+class _Ran:
+    found: LoadRun
+    latencies: Digest
 
 
 @dataclass(frozen=True)
@@ -69,6 +100,8 @@ class _Chosen:
     batching: Batching
     memory_bytes: int
     simulated: SimulatedLoad
+    latencies: Digest | None
+    """Of the queries that were simulated."""
 
 
 def serving_plan(
@@ -78,9 +111,9 @@ def serving_plan(
     if request.serving is None or not points:
         return None, [], ""
     serving = _Serving(request, request.serving, model, samples, points, cores)
-    yield from _measure_handling(serving)
-    if not serving.handling:
-        return None, [], f"What a batcher adds could not be measured: {'; '.join(serving.failures)}"
+    yield from _watch_calls(serving)
+    if not serving.traces:
+        return None, [], f"What calls take behind a batcher could not be measured: {'; '.join(serving.failures)}"
     chosen, options, why = yield from _choose(serving, serving.goal)
     if chosen is None:
         return None, options, why
@@ -90,31 +123,40 @@ def serving_plan(
     return plan, options, f"{why} {_outcome(serving.goal, plan)}"
 
 
-def _measure_handling(serving: _Serving) -> Generator[Task, Reply, None]:
+def _watch_calls(serving: _Serving) -> Generator[Task, Reply, None]:
     for position, settings in enumerate(serving.settings):
-        ways = sorted({(point.threads, point.instances) for point in serving.of(settings)})
-        for threads, instances in ways:
-            sizes = sorted(
-                {p.batch_size for p in serving.of(settings) if (p.threads, p.instances) == (threads, instances)}
-            )
-            step = MeasureHandling(
-                subject=Subject(model=serving.model.file, settings=settings),
-                workload=serving.request.workload.model_copy(update={"threads": threads}),
-                instances=instances,
-                batch_sizes=sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]}),
-                samples=serving.samples,
-                preprocessing=serving.request.preprocessing,
-                load=_FIRST_LOAD,
-                seed=serving.request.seed,
-            )
-            message = f"measuring what a batcher adds to {instances} × {threads} thread(s)"
-            reply = yield Task(step, Progress("plan", message, 0.85))
-            if isinstance(reply.outcome, Failed):
-                serving.failures.append(reply.outcome.finding.detail)
-            else:
-                file = reply.outcome.files[found(reply.outcome, Handling).handling_file]
-                curve = HandlingCurve(threads=threads, instances=instances, file=file)
-                serving.handling.setdefault(position, []).append(curve)
+        points = serving.of(settings)
+        for way in sorted({(point.threads, point.instances) for point in points}):
+            own = [point for point in points if (point.threads, point.instances) == way]
+            if (traces := (yield from _watch_way(serving, settings, own))) is not None:
+                serving.traces.setdefault(position, []).append(traces)
+
+
+def _watch_way(
+    serving: _Serving, settings: RunSettings, points: Sequence[Point]
+) -> Generator[Task, Reply, LoadTraces | None]:
+    """Load runs with a seed of their own: what is checked later was never seen."""
+    threads, instances = points[0].threads, points[0].instances
+    batching = Batching(max_batch=max(point.batch_size for point in points), instances=instances)
+    files = []
+    for rate in _watched_rates(points):
+        step = _load_run(serving, settings, threads, batching, rate).model_copy(
+            update={"duration_s": _WATCHED_S, "seed": serving.request.seed + 1}
+        )
+        message = f"watching calls of {instances} × {threads} thread(s) under {rate:.0f} queries/s"
+        runs = yield from _until_quiet(serving, step, _FIRST_LOAD, Progress("plan", message, 0.85))
+        if isinstance(runs, Failed):
+            serving.failures.append(runs.finding.detail)
+            return None
+        files.append(serving.quietest(runs).latencies)
+    return LoadTraces(threads=threads, instances=instances, files=files)
+
+
+def _watched_rates(points: Sequence[Point]) -> list[float]:
+    carried = {point.batch_size: point.samples_per_s.value for point in points if point.samples_per_s}
+    single, most = carried[min(carried)], max(carried.values())
+    rates = [share * single for share in _SHARES[:-1]] + [_SHARES[-1] * most]
+    return [min(rate, MOST_QUERIES / _WATCHED_S) for rate in rates]
 
 
 def _choose(
@@ -125,12 +167,12 @@ def _choose(
     options: list[ServingOption] = []
     reasons: list[str] = []
     for position, settings in enumerate(serving.settings):
-        if position not in serving.handling:
+        if position not in serving.traces:
             continue
         step = PlanServing(
             settings=settings,
             curves=[_curve(point) for point in serving.of(settings)],
-            handling=serving.handling[position],
+            traces=serving.traces[position],
             goal=goal,
             seed=serving.request.seed,
         )
@@ -143,7 +185,10 @@ def _choose(
         reasons.append(choice.why)
         if choice.threads and choice.batching and choice.memory_bytes and choice.simulated:
             chosen.append(
-                _Chosen(settings, choice, choice.threads, choice.batching, choice.memory_bytes, choice.simulated)
+                _Chosen(
+                    *(settings, choice, choice.threads, choice.batching, choice.memory_bytes, choice.simulated),
+                    reply.outcome.files[choice.simulated_file] if choice.simulated_file else None,
+                )
             )
     if not chosen:
         return None, options, " ".join(reasons)
@@ -183,33 +228,64 @@ def _checked(serving: _Serving, chosen: _Chosen, load: int) -> Generator[Task, R
         difference=None,
         holds=None,
     )
-    step = RunLoad(
-        subject=Subject(model=serving.model.file, settings=chosen.settings),
-        workload=serving.request.workload.model_copy(update={"threads": chosen.threads}),
-        arrivals=Poisson(rate_per_s=rate),
-        batching=chosen.batching,
+    step = _load_run(serving, chosen.settings, chosen.threads, chosen.batching, rate)
+    step = step.model_copy(update={"simulated": chosen.latencies})
+    message = f"checking the plan with {rate:.0f} queries/s"
+    runs = yield from _until_quiet(serving, step, _FIRST_LOAD + load, Progress("plan", message, 0.95))
+    if isinstance(runs, Failed):
+        return plan.model_copy(update={"check_failed": runs.finding.detail})
+    measured = serving.quietest(runs).found
+    p95 = measured.latency.p95_ms
+    fits_memory = serving.goal.memory_mb is None or measured.peak_bytes <= serving.goal.memory_mb * 1e6
+    return plan.model_copy(
+        update={
+            "measured": measured,
+            "difference": _difference(measured, chosen.simulated),
+            "holds": None if p95 is None else p95 <= serving.goal.p95_ms and fits_memory,
+            "raw": [run.latencies for run in runs],
+        }
+    )
+
+
+def _until_quiet(
+    serving: _Serving, step: RunLoad, load: int, progress: Progress
+) -> Generator[Task, Reply, list[_Ran] | Failed]:
+    """Fresh loads, until one was quiet; all of them are kept."""
+    runs: list[_Ran] = []
+    for position in range(_TRIES):
+        reply = yield Task(step.model_copy(update={"load": load + position}), progress)
+        if isinstance(reply.outcome, Failed):
+            return reply.outcome
+        run = found(reply.outcome, LoadRun)
+        runs.append(_Ran(run, reply.outcome.files[run.latencies_file]))
+        serving.note(run)
+        if serving.quiet_share(runs[-1]) >= _QUIET:
+            break
+    return runs
+
+
+def _load_run(serving: _Serving, settings: RunSettings, threads: int, batching: Batching, rate_per_s: float) -> RunLoad:
+    return RunLoad(
+        subject=Subject(model=serving.model.file, settings=settings),
+        workload=serving.request.workload.model_copy(update={"threads": threads}),
+        arrivals=Poisson(rate_per_s=rate_per_s),
+        batching=batching,
         duration_s=serving.goal.check_s,
         percentile=95.0,
         limit_ms=serving.goal.p95_ms,
         samples=serving.samples,
         preprocessing=serving.request.preprocessing,
-        load=_FIRST_LOAD + load,
+        load=_FIRST_LOAD,
         seed=serving.request.seed,
     )
-    reply = yield Task(step, Progress("plan", f"checking the plan with {rate:.0f} queries/s", 0.95))
-    if isinstance(reply.outcome, Failed):
-        return plan.model_copy(update={"check_failed": reply.outcome.finding.detail})
-    measured = found(reply.outcome, LoadRun)
-    p95, simulated = measured.latency.p95_ms, chosen.simulated.latency.p95_ms
-    fits_memory = serving.goal.memory_mb is None or measured.peak_bytes <= serving.goal.memory_mb * 1e6
-    return plan.model_copy(
-        update={
-            "measured": measured,
-            "difference": p95 / simulated - 1 if p95 and simulated else None,
-            "holds": None if p95 is None else p95 <= serving.goal.p95_ms and fits_memory,
-            "raw": [reply.outcome.files[measured.latencies_file]],
-        }
-    )
+
+
+def _difference(run: LoadRun, simulated: SimulatedLoad) -> float | None:
+    """Of the same queries: those of quiet moments, where they are enough for a p95; else all."""
+    if run.quiet and run.quiet.p95_ms and run.quiet.simulated_p95_ms:
+        return run.quiet.p95_ms / run.quiet.simulated_p95_ms - 1
+    p95, expected = run.latency.p95_ms, simulated.latency.p95_ms
+    return p95 / expected - 1 if p95 and expected else None
 
 
 def _once_more(
@@ -219,7 +295,7 @@ def _once_more(
     chosen, _, _ = yield from _choose(serving, goal)
     if chosen is None:
         return missed, options, f"{why} {_outcome(serving.goal, missed)}"
-    plan = yield from _checked(serving, chosen, 1)
+    plan = yield from _checked(serving, chosen, _TRIES)
     lowered = f"A tenth less, {plan.rate_per_s:.0f} queries/s, is planned instead."
     return plan, options, f"{why} {_outcome(serving.goal, missed)} {lowered} {_outcome(goal, plan)}"
 
@@ -233,4 +309,16 @@ def _outcome(goal: ServingGoal, plan: ServingPlan) -> str:
     over = goal.memory_mb is not None and plan.measured.peak_bytes > goal.memory_mb * 1e6
     memory = f", but took {plan.measured.peak_bytes / 1e6:.0f} MB" if over else ""
     verb = "held" if p95 <= goal.p95_ms else "missed"
-    return f"A real load run {verb} it: p95 {p95:.3g} ms{memory}."
+    return f"A real load run {verb} it: p95 {p95:.3g} ms{memory}.{_compared(plan)}"
+
+
+def _compared(plan: ServingPlan) -> str:
+    quiet = plan.measured.quiet if plan.measured else None
+    if quiet is None:
+        return ""
+    if quiet.p95_ms is None or quiet.simulated_p95_ms is None or quiet.share < _QUIET:
+        return f" Somebody else had the cores: only {quiet.share:.0%} of the queries met a quiet moment."
+    return (
+        f" Of the {quiet.share:.0%} of queries that met a quiet moment p95 is {quiet.p95_ms:.3g} ms, and was "
+        f"{quiet.simulated_p95_ms:.3g} ms by simulation."
+    )

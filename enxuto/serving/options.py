@@ -1,9 +1,13 @@
-"""The ways to serve that a plan looks at, each simulated."""
+"""The ways to serve that a plan looks at, each simulated.
+
+Near saturation a little more time a call makes the wait many times as long, so that what a simulation says there is
+worth nothing. The highest rate therefore leaves head room: it holds with slower calls, and leaves copies some rest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +16,6 @@ from enxuto.serving.arrivals import poisson_ns
 from enxuto.serving.latencies import p95_ms
 from enxuto.serving.simulate import Simulation, simulate
 from enxuto.serving.times import BatchTimes
-from enxuto.steps import SimulatedLoad
 
 _QUERIES = 4000
 """Simulated to compare options; the one that is chosen is simulated for as long as it will be checked."""
@@ -22,6 +25,8 @@ _LONGEST_DELAY = 4
 """Calls of a full batch: longer delays gain nothing."""
 _SLOWEST, _HALVINGS = 0.02, 7
 """Rates are searched from this share of what full batches carry, to within 3 %."""
+SLOWER, BUSIEST = 1.1, 0.7
+"""Head room: how many times as long calls may take, and the share of the time for which a copy may be busy."""
 _MOST_PYTHON = 0.6
 """Share of the time in which Python may run: beyond it threads wait for each other, which is not simulated."""
 
@@ -43,12 +48,11 @@ class Way:
         duration_s = duration_s or _QUERIES / rate_per_s
         return simulate(poisson_ns(rate_per_s, duration_s, seed), self.times, self.batching, seed)
 
-    def load(self, rate_per_s: float, seed: int, duration_s: float) -> SimulatedLoad:
-        return self.run(rate_per_s, seed, duration_s).load(rate_per_s, self.batching.instances)
-
     def p95_ms(self, rate_per_s: float, seed: int) -> float:
         """Infinite where Python could not keep up."""
-        simulation = self.run(rate_per_s, seed)
+        return self._p95_ms(self.run(rate_per_s, seed), rate_per_s)
+
+    def _p95_ms(self, simulation: Simulation, rate_per_s: float) -> float:
         if self.times.python_share(rate_per_s, float(np.mean(simulation.sizes))) > _MOST_PYTHON:
             return float("inf")
         return p95_ms(simulation.latencies_ns)
@@ -56,13 +60,19 @@ class Way:
     def highest_rate_per_s(self, limit_ms: float, seed: int) -> float:
         """That holds the limit, within 3 %; zero where not even a trickle does."""
         high = self.times.carried_per_s(self.batching.instances, self.batching.max_batch)
-        low = high * _SLOWEST
-        if self.p95_ms(low, seed) > limit_ms:
+        low, slower = high * _SLOWEST, replace(self, times=self.times.slower(SLOWER))
+        if not slower._holds(low, limit_ms, seed):
             return 0.0
         for _ in range(_HALVINGS):
             middle = (low * high) ** 0.5
-            low, high = (middle, high) if self.p95_ms(middle, seed) <= limit_ms else (low, middle)
+            low, high = (middle, high) if slower._holds(middle, limit_ms, seed) else (low, middle)
         return low
+
+    def _holds(self, rate_per_s: float, limit_ms: float, seed: int) -> bool:
+        """The limit, with some rest; calls are the slower ones here."""
+        simulation = self.run(rate_per_s, seed)
+        busy = simulation.running_ns / (simulation.ended_ns * self.batching.instances)
+        return busy <= SLOWER * BUSIEST and self._p95_ms(simulation, rate_per_s) <= limit_ms
 
 
 def delays_ms(goal: ServingGoal, times: BatchTimes, max_batch: int) -> list[float]:

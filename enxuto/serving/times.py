@@ -1,27 +1,34 @@
-"""What batches take, for the simulation: measured calls by size and copies at work, and what the batcher adds.
+"""What batches take, for the simulation: measured calls by size and copies at work, and what serving makes of them.
 
-The median of a call is that of the measured curve, and what a call behind the batcher takes more than one in a tight
-loop, at the same time and in the same process, comes on top: for batches that follow each other, and for calls after a
-pause, by its length. The spread is the wider of the two. Sizes between measured ones are interpolated, quantile by
-quantile. A call with fewer copies at work than were ever measured together takes the time of the next larger number.
+The median of a call is that of the measured curve, of several fresh loads. Behind a batcher the same call takes longer,
+the more so after a pause: load runs show how many times as long, batch by batch, and how widely that is spread. Sizes
+that hardly occurred in them take what the nearest ones did. A call with fewer copies at work than were ever measured
+together takes the time of the next larger number.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
 
 from enxuto.schema import Digest
-from enxuto.steps import BatchCurve, HandlingCurve
+from enxuto.serving.traces import Trace, read_trace
+from enxuto.steps import BatchCurve, LoadTraces
 
 QUANTILES = 128
 _LEVELS = (np.arange(QUANTILES) + 0.5) / QUANTILES
-_FEWEST_LATE = 20
+_FEWEST = 20
+"""Events of a kind; where there were fewer, those of all kinds stand for it."""
+_NEAREST = 150
+"""Batches that show what one of some size takes: of that size all, and of the next ones as many as are missing."""
+_A_PAUSE = 50
+"""Batches that show what a pause of some length does; pauses are told apart by four lengths at most."""
 Table = list[list[float]]
 """Nanoseconds by size of batch (from zero, which is never asked for) and quantile."""
 
@@ -61,6 +68,14 @@ class BatchTimes:
         near = max(1, min(round(size), len(self.answers) - 1))
         return rate_per_s * (self.send + self.around(near) / near) / 1e9
 
+    def slower(self, times: float) -> BatchTimes:
+        """Where the model takes so many times as long."""
+        calls = {
+            copies: [[[call * times for call in row] for row in table] for table in tables]
+            for copies, tables in self.calls.items()
+        }
+        return replace(self, calls=calls)
+
     def pause(self, length: float) -> int:
         return bisect_left(self.pauses, length)
 
@@ -74,113 +89,96 @@ def fixed_times(call_ns: Sequence[float] | np.ndarray, largest: int = 1) -> Batc
 
 
 def read_times(
-    curves: Sequence[BatchCurve], handling: HandlingCurve, files: Mapping[Digest, Path], largest: int
+    curves: Sequence[BatchCurve], traces: LoadTraces, files: Mapping[Digest, Path], largest: int
 ) -> BatchTimes:
     """Times for sizes up to ``largest``; ``curves`` are those of the same number of threads."""
-    with np.load(files[handling.file], allow_pickle=False) as arrays:
-        tables = {name: arrays[name] for name in arrays.files}
+    copies = sorted({curve.instances for curve in curves if curve.instances <= traces.instances})
     measured = {
-        instances: {curve.batch_size: _calls(curve, files) for curve in curves if curve.instances == instances}
-        for instances in sorted({curve.instances for curve in curves if curve.instances <= handling.instances})
+        count: {curve.batch_size: _calls(curve, files) for curve in curves if curve.instances == count}
+        for count in copies
     }
-    return _Reader(tables, measured, largest).times()
+    return _Reader(reduce(add, (_trace(files[file], traces.instances) for file in traces.files)), measured).times(
+        largest
+    )
 
 
-def _calls(curve: BatchCurve, files: Mapping[Digest, Path]) -> np.ndarray:
-    """Of all copies and loads; a load counts as much as another, however many calls it had."""
+def _trace(path: Path, instances: int) -> Trace:
+    with np.load(path, allow_pickle=False) as arrays:
+        return read_trace(dict(arrays), instances)
+
+
+def _calls(curve: BatchCurve, files: Mapping[Digest, Path]) -> float:
+    """Median of the medians of all loads; a load counts as much as another, however many calls it had."""
     loads = []
     for digest in curve.calls:
         with np.load(files[digest], allow_pickle=False) as arrays:
-            loads.append(_quantiles(np.concatenate([arrays[name] for name in arrays.files])))
-    return _quantiles(np.concatenate(loads))
+            loads.append(np.median(np.concatenate([arrays[name] for name in arrays.files])))
+    return float(np.median(loads))
 
 
 @dataclass(frozen=True)
 class _Reader:
-    tables: Mapping[str, np.ndarray]
-    measured: Mapping[int, Mapping[int, np.ndarray]]
-    """Quantiles of the curves, by copies and size."""
-    largest: int
+    trace: Trace
+    measured: Mapping[int, Mapping[int, float]]
+    """Medians of the curves, by copies and size."""
 
-    def times(self) -> BatchTimes:
-        first = self.tables["first"]
-        pauses = sorted(set(first[:, 2].tolist()))
-        by_pause: list[float | None] = [None, *pauses]
-        edges = [pauses[0] / 4, *(float(np.sqrt(a * b)) for a, b in pairwise(pauses))]
-        late = self.tables["late"]
+    def times(self, largest: int) -> BatchTimes:
+        trace, company = self.trace, sorted(self.measured)
+        waited = _or_all(trace.waited)
+        edges = _edges(trace.pause[~trace.waited])
+        length = np.where(trace.waited, 0, 1 + np.searchsorted(edges[1:], trace.pause))
+        states = [waited, *(_or_all(length == 1 + position) for position in range(len(edges)))]
+        ratio = trace.call / [
+            _at(self.measured[next((count for count in company if count >= working), company[-1])], size)
+            for working, size in zip(trace.working, trace.size, strict=True)
+        ]
+        shapes = [self._by_size(ratio, state, largest) for state in states]
         return BatchTimes(
-            calls={copies: [self._calls(copies, pause) for pause in by_pause] for copies in self.measured},
-            wakes=[self._spread("first", 3, pause or pauses[0]) for pause in by_pause],
-            turns=self._spread("second", 3, 0),
-            # of the first round: at the end of the second one somebody waits, and is woken at its cost
-            answers=[float(np.median(row)) for row in self._spread("first", 5, pauses[0])],
+            calls={
+                count: [[(shape * _at(curve, size)).tolist() for size, shape in enumerate(table)] for table in shapes]
+                for count, curve in self.measured.items()
+            },
+            wakes=[_rows(self._by_size(trace.lead, state, largest)) for state in states],
+            turns=_rows(self._by_size(trace.lead, waited, largest)),
+            answers=[float(np.median(row)) for row in self._by_size(trace.answer, waited | ~waited, largest)],
             pauses=edges,
-            late_idle=_late(late, 0),
-            late_busy=_late(late, 1),
-            send=self._send(),
+            late_idle=_quantiles(trace.late[_or_all(~trace.late_busy)]).tolist(),
+            late_busy=_quantiles(trace.late[_or_all(trace.late_busy)]).tolist(),
+            send=float(np.median(trace.send)) if trace.send.size >= _FEWEST else 0.0,
         )
 
-    def _send(self) -> float:
-        """Per query, of the longest bursts; a single query of its own, where no batch is larger."""
-        send = self.tables["send"]
-        if not send.size:
-            return 0.0
-        longest = send[send[:, 0] == send[:, 0].max()]
-        return float(np.median(longest[:, 1] / longest[:, 0]))
-
-    def _calls(self, copies: int, pause: float | None) -> Table:
-        """The curve's medians, and on top what the batcher's company and the pause before make of a call; the spread
-        is the wider of the two."""
-        table, length = ("second", 0.0) if pause is None else ("first", pause)
-        extra = {size: self._rows(table, 4, size, length) - self._tight(size) for size in self._sizes()}
-        curve = self.measured[copies]
-        return self._filled({size: _on_top(rows, _at(extra, size)) for size, rows in curve.items()})
-
-    def _spread(self, table: str, column: int, pause: float) -> Table:
-        return self._filled({size: self._rows(table, column, size, pause) for size in self._sizes()})
-
-    def _sizes(self) -> list[int]:
-        return sorted(set(self.tables["tight"][:, 0].tolist()))
-
-    def _tight(self, size: int) -> float:
-        tight = self.tables["tight"]
-        return float(np.median(tight[tight[:, 0] == size, 1]))
-
-    def _rows(self, table: str, column: int, size: int, pause: float) -> np.ndarray:
-        """With one copy at work: what several at once do to each other is in the curves."""
-        rows = self.tables[table]
-        return _quantiles(rows[(rows[:, 0] == 1) & (rows[:, 1] == size) & (rows[:, 2] == pause), column])
-
-    def _filled(self, known: Mapping[int, np.ndarray]) -> Table:
-        """Every size from zero to the largest."""
-        return [np.maximum(_at(known, size), 0.0).tolist() for size in range(self.largest + 1)]
+    def _by_size(self, values: np.ndarray, state: np.ndarray, largest: int) -> list[np.ndarray]:
+        """Quantiles for every size from zero to the largest, of batches in this state."""
+        values, sizes = values[state], self.trace.size[state]
+        return [_quantiles(values[_nearest(sizes, max(size, 1))]) for size in range(largest + 1)]
 
 
-def _late(rows: np.ndarray, busy: int) -> list[float]:
-    """Of all queries, where hardly any met the copies in this state."""
-    alike = rows[rows[:, 0] == busy, 1]
-    late = np.maximum(alike if alike.size >= _FEWEST_LATE else rows[:, 1], 0)  # some are sent a bit too early
-    found: list[float] = _quantiles(late).tolist()
-    return found
+def _nearest(sizes: np.ndarray, size: int) -> np.ndarray:
+    far = np.abs(np.log(sizes / size))
+    near: np.ndarray = far <= np.sort(far)[min(_NEAREST, far.size) - 1]
+    return near
 
 
-def _on_top(curve: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    middle, more = np.median(curve), np.median(extra)
-    total: np.ndarray = middle + more + np.maximum(curve - middle, extra - more)
-    return total
+def _edges(pauses: np.ndarray) -> list[float]:
+    """Where the next longer pause begins: at zero, and wherever as many were shorter as longer."""
+    count = max(1, min(4, pauses.size // _A_PAUSE))
+    return [0.0, *(float(edge) for edge in np.quantile(pauses, np.arange(1, count) / count))] if pauses.size else [0.0]
+
+
+def _or_all(chosen: np.ndarray) -> np.ndarray:
+    return chosen if chosen.sum() >= min(_FEWEST, chosen.size) else np.ones_like(chosen)
+
+
+def _rows(table: Sequence[np.ndarray]) -> Table:
+    return [row.tolist() for row in table]
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.quantile(values, _LEVELS)
+    found: np.ndarray = np.quantile(values, _LEVELS) if values.size else np.zeros(QUANTILES)
     return found
 
 
-def _at(known: Mapping[int, np.ndarray | float], size: int) -> np.ndarray:
+def _at(known: Mapping[int, float], size: float) -> float:
     """Between the two measured sizes around it, in proportion; beyond them as at the nearest."""
     sizes = sorted(known)
-    above = min(bisect_left(sizes, size), len(sizes) - 1)
-    below = max(above - 1, 0) if sizes[above] > size else above
-    if above == below:
-        return np.asarray(known[sizes[above]])
-    share = (size - sizes[below]) / (sizes[above] - sizes[below])
-    return np.asarray(known[sizes[below]]) * (1 - share) + np.asarray(known[sizes[above]]) * share
+    return float(np.interp(size, sizes, [known[each] for each in sizes]))

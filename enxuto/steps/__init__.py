@@ -26,15 +26,14 @@ from enxuto.steps.throughput import (
     Arrivals,
     BatchCount,
     BatchCurve,
-    Handling,
-    HandlingCurve,
     LatencyProfile,
     LoadRun,
-    MeasureHandling,
+    LoadTraces,
     MeasureThroughput,
     OneByOne,
     PlanServing,
     Poisson,
+    QuietPart,
     RunLoad,
     ServingChoice,
     ServingOption,
@@ -74,8 +73,6 @@ __all__ = [
     "EvaluationFiles",
     "Failed",
     "Fidelity",
-    "Handling",
-    "HandlingCurve",
     "Histogram",
     "HostNoise",
     "InspectDataset",
@@ -84,7 +81,7 @@ __all__ = [
     "LatencyProfile",
     "LatencySummary",
     "LoadRun",
-    "MeasureHandling",
+    "LoadTraces",
     "MeasureLatency",
     "MeasureMemory",
     "MeasurePeaks",
@@ -99,6 +96,7 @@ __all__ = [
     "PlanServing",
     "Poisson",
     "ProfileModel",
+    "QuietPart",
     "RenderReport",
     "Rendered",
     "Result",
@@ -125,7 +123,6 @@ Step = Annotated[
     | SummarizeLatency
     | MeasureMemory
     | MeasureThroughput
-    | MeasureHandling
     | RunLoad
     | PlanServing
     | MeasurePeaks
@@ -142,7 +139,6 @@ Result = (
     | LatencySummary
     | MemoryUse
     | Throughput
-    | Handling
     | LoadRun
     | ServingChoice
     | Peaks
@@ -159,7 +155,6 @@ RESULTS: dict[str, type[Value]] = {
     "summarize_latency": LatencySummary,
     "measure_memory": MemoryUse,
     "measure_throughput": Throughput,
-    "measure_handling": Handling,
     "run_load": LoadRun,
     "plan_serving": ServingChoice,
     "measure_peaks": Peaks,
@@ -173,7 +168,6 @@ MEASURES = frozenset(
         "measure_latency",
         "measure_memory",
         "measure_throughput",
-        "measure_handling",
         "run_load",
         "measure_peaks",
         "profile_model",

@@ -102,6 +102,8 @@ class RunLoad(Value):
     """Which percentile of the latency is asked about."""
     limit_ms: float | None = Field(None, gt=0)
     """What a query should not exceed, where something is asked of it."""
+    simulated: Digest | None = None
+    """``simulated.npz`` of the same queries, to compare with: ``latency_ns`` of each."""
     samples: Samples | None
     preprocessing: Preprocessing
     load: int
@@ -126,6 +128,21 @@ class BatchCount(Value):
     """Calls of the model with this many samples."""
 
 
+class QuietPart(Value):
+    """The queries of a load run that were due while its threads had the cores that they wanted, as far as the kernel
+    tells: nothing but that decides which ones they are."""
+
+    share: float
+    """Of all queries, 0 to 1."""
+    p95_ms: float | None
+    """Null where fewer than ten queries lie beyond it."""
+    simulated_p95_ms: float | None
+    """Of the same queries, where they were simulated."""
+    probe_us: float | None = None
+    """What the probe of the core took when it was quick: slower than in other runs, and somebody else was there all
+    the time."""
+
+
 class LoadRun(Value):
     latency: LatencyProfile
     """Of all queries; one that was not answered counts with the time of the whole run."""
@@ -147,12 +164,14 @@ class LoadRun(Value):
     sent_late_ms: float
     """How late the load generator sent queries, 99th percentile: what of the latency is its own."""
     noise: HostNoise
+    quiet: QuietPart | None = None
     percentile_ms: float | None = None
     """The percentile that was asked about; null where fewer than ten queries lie beyond it."""
     over_limit: int | None = None
     """Queries that took longer than the limit; null where there is none."""
     latencies_file: str
-    """``.npz``: ``arrival_ns``, ``called_ns`` and ``answered_ns`` of each query (int64), from the first arrival on."""
+    """``.npz``: ``arrival_ns``, ``sent_ns``, ``called_ns``, ``returned_ns`` and ``answered_ns`` of each query (int64),
+    from the first arrival on, and whether it was ``quiet`` when it was due and called."""
 
 
 class BatchCurve(Value):
@@ -167,47 +186,13 @@ class BatchCurve(Value):
     peak_bytes: int
 
 
-class MeasureHandling(Value):
-    """Measure what a batcher adds to a model's calls: threads wake each other, arrays are joined and split, and a call
-    after a pause finds its caches cold."""
-
-    kind: Literal["measure_handling"] = "measure_handling"
-    subject: Subject
-    workload: Workload
-    """Its batch size is not used."""
-    instances: int = Field(ge=1, le=256)
-    """Copies that run at the same time; they are measured one alone, and all together."""
-    batch_sizes: list[int] = Field(min_length=1, max_length=8)
-    duration_s: float = Field(3.0, gt=0)
-    """About, loading not counted."""
-    samples: Samples | None
-    preprocessing: Preprocessing
-    load: int
-    seed: int
-
-
-class Handling(Value):
-    threads: int
-    instances: int
-    batch_sizes: list[int]
-    wake_us: float
-    """From sending a query until the model is called with it, where an instance stands idle; median."""
-    answer_us: float
-    """From the model's return until a lone query is answered; median."""
-    cold_ratio: float
-    """Time of a call of one sample after the longest pause over that in a tight loop; medians."""
-    noise: HostNoise
-    handling_file: str
-    """``.npz``: tables of nanoseconds (int64), one row an event; see ``enxuto.measure.handling``."""
-
-
-class HandlingCurve(Value):
-    """What a batcher adds, as measured for one way to run the copies."""
+class LoadTraces(Value):
+    """What calls behind a batcher were seen to take, for one way to run the copies."""
 
     threads: int
     instances: int
-    file: Digest
-    """``handling.npz``."""
+    files: list[Digest] = Field(min_length=1)
+    """``latencies.npz`` of load runs without a delay: from low to high rates, so that all sizes of batches occur."""
 
 
 class PlanServing(Value):
@@ -216,7 +201,7 @@ class PlanServing(Value):
     kind: Literal["plan_serving"] = "plan_serving"
     settings: RunSettings
     curves: list[BatchCurve] = Field(min_length=1)
-    handling: list[HandlingCurve] = Field(min_length=1)
+    traces: list[LoadTraces] = Field(min_length=1)
     """Of every way to run the copies that a plan may take; ways without one are not considered."""
     goal: ServingGoal
     seed: int
@@ -257,3 +242,5 @@ class ServingChoice(Value):
     why: str
     options: list[ServingOption]
     """All that were simulated, best first."""
+    simulated_file: str | None = None
+    """``.npz``: ``latency_ns`` of each query of ``simulated``."""

@@ -11,11 +11,11 @@ from onnx import numpy_helper
 from onnx.parser import parse_model
 
 from enxuto.errors import BadInput
-from enxuto.measure.handling import PAUSES_NS, measure_handling
 from enxuto.measure.load import run_load
 from enxuto.scenario import Batching
 from enxuto.serving.arrivals import poisson_ns
-from enxuto.steps import Handling, LoadRun, MeasureHandling, OneByOne, Poisson, RunLoad, Subject
+from enxuto.serving.traces import read_trace
+from enxuto.steps import LoadRun, OneByOne, Poisson, RunLoad, Subject
 from enxuto.workload import Workload
 from tests.support import tiny_models
 from tests.support.tiny_samples import StepFiles
@@ -148,26 +148,20 @@ def test_more_queries_than_can_be_kept_are_refused_before_anything_is_loaded(fil
     assert raised.value.code == "load_too_large"
 
 
-def test_handling_sees_pauses_and_both_rounds_of_every_burst(files: StepFiles, tmp_path: Path) -> None:
-    step = MeasureHandling(
-        subject=Subject(model=files.add_model(tiny_models.convnet())),
-        workload=Workload(),
-        instances=2,
-        batch_sizes=[1, 4],
-        duration_s=0.5,
-        samples=None,
-        preprocessing={},
-        load=0,
-        seed=0,
-    )
-    found: Handling = measure_handling(step, files, tmp_path)
-    with np.load(tmp_path / found.handling_file) as tables:
-        first, second, late = tables["first"], tables["second"], tables["late"]
-        assert set(first[:, 0]) == {1, 2}
-        assert set(first[:, 1]) == {1, 4}
-        assert set(first[:, 2]) == set(PAUSES_NS)
-        assert (second[:, 3:] > 0).all()
-        assert set(np.unique(late[:, 0])) <= {0, 1}
-        assert (tables["tight"][:, 1] > 0).all()
-    assert found.wake_us > 0
-    assert found.cold_ratio > 0
+def test_quiet_moments_are_told_and_compared_with_what_was_simulated_of_the_same_queries(
+    files: StepFiles, tmp_path: Path
+) -> None:
+    draft = tmp_path / "draft.npz"
+    np.savez(draft, latency_ns=np.full(poisson_ns(500, 1.0, 3).size, 2_000_000))
+    found = run(files, tmp_path / "out", tiny_models.convnet(), simulated=files.add(draft))
+    assert found.quiet is not None
+    assert 0 <= found.quiet.share <= 1
+    assert (found.quiet.simulated_p95_ms is None) == (found.quiet.p95_ms is None)
+    assert found.quiet.simulated_p95_ms in {None, 2.0}
+    assert found.quiet.probe_us is not None
+    with np.load(tmp_path / "out" / found.latencies_file) as raw:
+        trace = read_trace(dict(raw), 1)
+    assert trace.size.size > 0
+    assert (trace.call > 0).all()
+    assert set(trace.working) == {1}
+    assert trace.late.size == trace.late_busy.size

@@ -5,16 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from enxuto.scenario import ServingGoal
 from enxuto.schema import Digest
 from enxuto.serving.choose import plan_serving
 from enxuto.settings import OnnxRuntimeSettings
-from enxuto.steps import BatchCurve, HandlingCurve, PlanServing, ServingChoice
+from enxuto.steps import BatchCurve, LoadTraces, PlanServing, ServingChoice
+from tests.support.load_traces import a_load
 from tests.support.tiny_samples import StepFiles
 
 SIZES = (1, 2, 4, 8)
-PAUSES = (100_000, 10_000_000)
 
 
 def call_ns(size: int) -> int:
@@ -35,36 +37,27 @@ class Measured:
                 threads=1,
                 instances=instances,
                 batch_size=size,
-                calls=[self._save({str(copy): np.full(300, call_ns(size)) for copy in range(instances)})],
+                calls=[self.save({str(copy): np.full(300, call_ns(size)) for copy in range(instances)})],
                 peak_bytes=(50 + 10 * size) * instances * 10**6,
             )
             for size in SIZES
         ]
 
-    def handling(self, instances: int) -> HandlingCurve:
-        rows = [(1, size, pause, 20_000, call_ns(size), 5_000) for size in (1, 8) for pause in PAUSES for _ in range(5)]
-        seconds = [(1, size, 0, 20_000, call_ns(size), 5_000) for size in (1, 8) for _ in range(5)]
-        tables = {
-            "tight": [(size, call_ns(size)) for size in (1, 8)],
-            "first": rows,
-            "second": seconds,
-            "late": [(0, 10_000), (1, 10_000)],
-            "send": [(7, 70_000)],
-        }
-        file = self._save({name: np.asarray(table) for name, table in tables.items()})
-        return HandlingCurve(threads=1, instances=instances, file=file)
+    def traces(self, instances: int) -> LoadTraces:
+        """A batch that waited and one that did not in turn, of one sample and of eight."""
+        return LoadTraces(threads=1, instances=instances, files=[self.save(a_load([1, 1, 8, 8] * 20, call_ns))])
 
     def plan(self, *, instances: tuple[int, ...] = (1, 2), **goal: Any) -> ServingChoice:
         step = PlanServing(
             settings=OnnxRuntimeSettings(),
             curves=[curve for count in instances for curve in self.curves(count)],
-            handling=[self.handling(count) for count in instances],
+            traces=[self.traces(count) for count in instances],
             goal=ServingGoal(**goal),
             seed=0,
         )
         return plan_serving(step, self.files, self._folder)
 
-    def _save(self, arrays: dict[str, np.ndarray]) -> Digest:
+    def save(self, arrays: dict[str, np.ndarray]) -> Digest:
         path = self._folder / "draft.npz"
         np.savez(path, allow_pickle=False, **{name: array.astype(np.int64) for name, array in arrays.items()})
         return self.files.add(path)
@@ -127,7 +120,7 @@ def test_a_rate_that_nothing_carries_is_told_with_the_nearest_way(measured: Meas
     found = measured.plan(p95_ms=20.0, rate_per_s=50_000.0)
     assert (found.batching, found.simulated) == (None, None)
     assert "50000 queries/s" in found.why
-    assert "2 × 1 thread(s) with batches of up to 8" in found.why
+    assert "the nearest, 2 copies of one thread, batches of up to 8, " in found.why
     assert found.options
     assert not any(option.fits for option in found.options)
 
@@ -152,3 +145,68 @@ def test_more_queries_than_python_can_hand_over_fit_nothing(tmp_path: Path, monk
 
 def test_the_same_step_gives_the_same_choice(measured: Measured) -> None:
     assert measured.plan(p95_ms=10.0, instances=(1,)) == measured.plan(p95_ms=10.0, instances=(1,))
+
+
+def test_the_highest_rate_leaves_head_room_and_says_so(measured: Measured) -> None:
+    found = measured.plan(p95_ms=200.0, instances=(1,))
+    assert found.simulated is not None
+    assert 0.6 < found.simulated.utilization <= 0.72
+    assert "head room" in found.why
+
+
+def test_a_rate_that_holds_without_head_room_is_planned_and_told(measured: Measured) -> None:
+    found = measured.plan(p95_ms=200.0, instances=(1,), rate_per_s=0.9 * 8 / call_ns(8) * 1e9)
+    assert found.simulated is not None
+    assert "It has no head room" in found.why
+
+
+def test_what_was_simulated_is_left_query_by_query(measured: Measured, tmp_path: Path) -> None:
+    found = measured.plan(p95_ms=20.0, instances=(1,), check_s=2.0)
+    assert found.simulated is not None
+    assert found.simulated_file is not None
+    with np.load(tmp_path / found.simulated_file) as raw:
+        latencies = raw["latency_ns"]
+    assert latencies.size == found.simulated.latency.queries
+    assert np.percentile(latencies, 95) / 1e6 == pytest.approx(found.simulated.latency.p95_ms)
+
+
+calls = st.lists(st.integers(1_000, 50_000_000), min_size=1, max_size=5)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    curves=st.dictionaries(st.tuples(st.integers(1, 3), st.sampled_from([1, 2, 3, 8])), calls, min_size=1, max_size=6),
+    sizes=st.lists(st.integers(1, 8), min_size=1, max_size=60),
+    early_ns=st.integers(-30_000, 30_000),
+    quiet=st.booleans(),
+    p95_ms=st.floats(0.01, 500),
+    rate_per_s=st.none() | st.floats(1, 5000),
+)
+def test_whatever_was_measured_gives_a_plan_that_holds_together_or_a_reason(
+    measured: Measured, tmp_path: Path, curves: dict[tuple[int, int], list[int]], sizes: list[int], early_ns: int,
+    quiet: bool, p95_ms: float, rate_per_s: float | None,
+) -> None:  # fmt: skip
+    took = next(iter(curves.values()))
+    trace = a_load(sizes, lambda size: took[size % len(took)], late_ns=early_ns, quiet=quiet)
+    step = PlanServing(
+        settings=OnnxRuntimeSettings(),
+        curves=[
+            BatchCurve(threads=1, instances=copies, batch_size=size, calls=[measured.save({"0": np.asarray(row)})],
+                       peak_bytes=size)
+            for (copies, size), row in curves.items()
+        ],
+        traces=[
+            LoadTraces(threads=1, instances=copies, files=[measured.save(trace)])
+            for copies in sorted({copies for copies, _ in curves})
+        ],
+        goal=ServingGoal(p95_ms=p95_ms, rate_per_s=rate_per_s, check_s=1.0),
+        seed=0,
+    )  # fmt: skip
+    found = plan_serving(step, measured.files, tmp_path)
+    assert found.why
+    assert all(np.isfinite(option.highest_rate_per_s) for option in found.options)
+    assert (found.simulated is None) == (found.batching is None)
+    if found.simulated is not None:
+        assert 0 < found.simulated.utilization <= 1
+        assert sum(each.size * each.count for each in found.simulated.batches) == found.simulated.latency.queries
+        assert found.simulated.latency.p50_ms > 0
