@@ -1,9 +1,9 @@
-"""How well serving plans foretell: simulated and measured p95 side by side, for the highest rate and for a lower one.
+"""How well serving plans foretell: simulated and measured p95 side by side, for the highest rate and for lower ones.
 
-    python -m bench.serving MODEL... [--p95-ms 10] [--share 0.45] [--batch-sizes 1 4 8] [--instances 1] [--seconds 10]
+    python -m bench.serving MODEL... [--p95-ms 10] [--shares 0.5 0.25] [--batch-sizes 1 4 8] [--seconds 10]
 
 The same plan and the same steps as a ``benchmark`` job with a serving goal; nothing is kept. The first plan of each
-model is for the highest rate, the second one for a share of it. Both come from the same curves and calls, and each is
+model is for the highest rate, the others for shares of it. All come from the same curves and calls, and each is
 checked by load runs of its own. Differences are those of the queries that met a quiet moment, where they carry a p95.
 """
 
@@ -65,8 +65,8 @@ def _reports(arguments: argparse.Namespace, path: Path) -> Iterator[BenchmarkRep
         )
         highest = drive(benchmark(request, model, None, machine), run, **asked)
         yield highest
-        if highest.plan is not None:
-            lower = goal.model_copy(update={"rate_per_s": round(arguments.share * highest.plan.rate_per_s, 1)})
+        for share in arguments.shares if highest.plan is not None else []:
+            lower = goal.model_copy(update={"rate_per_s": round(share * highest.plan.rate_per_s, 1)})
             yield drive(benchmark(request.model_copy(update={"serving": lower}), model, None, machine), run, **asked)
 
 
@@ -96,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--p95-ms", type=float, default=10.0)
-    parser.add_argument("--share", type=float, default=0.45, help="Of the highest rate, for the second plan.")
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.5, 0.25], help="Of the highest rate.")
     parser.add_argument("--instances", type=int, nargs="+", default=[1])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--seconds", type=float, default=10.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,9 @@ Feeds = TypeVar("Feeds")
 Outputs = TypeVar("Outputs")
 _SLICE_S = 0.02
 _MOST_WAITED = 0.05
-"""Share of a slice, of all threads together: being woken costs some hundredths of a busy run by itself."""
+"""Share of a slice, of all threads together, beyond what they wait for each other."""
+_FOR_EACH_OTHER = 0.2
+"""At most; what they wait in the quietest tenth of the slices is taken for that."""
 _PILED_UP = 3
 """Times the 95th percentile of the latency."""
 _PROBE_EVERY_NS = 25_000_000
@@ -85,13 +87,23 @@ class QuietWatch:
         """What the probe took when it was quick."""
         return floor_of([took for _, took in self._probes]) / 1000 if self._probes else None
 
+    def _slow(self) -> Iterator[tuple[int, int]]:
+        """From the probe before a slow one until the one after it: what lies between was not looked at."""
+        probes = sorted(self._probes)
+        floor = floor_of([took for _, took in probes]) if probes else 0.0
+        for position, (at, took) in enumerate(probes):
+            if is_slow(took, floor):
+                after = probes[position + 1][0] if position + 1 < len(probes) else at
+                yield probes[max(position - 1, 0)][0] + 1, after - 1 if after > at else at
+
     def quiet(self, at_ns: np.ndarray, around_ns: float) -> np.ndarray:
         """Whether no slice was disturbed from so long before these times (``perf_counter_ns``) until so long after."""
         edges = np.asarray(self._at_ns)
-        disturbed = np.diff(self._waited_ns) > _MOST_WAITED * np.diff(edges)
-        floor = floor_of([took for _, took in self._probes]) if self._probes else 0.0
-        slow = [when for when, took in self._probes if is_slow(took, floor)]
-        disturbed[np.clip(np.searchsorted(edges, slow) - 1, 0, disturbed.size - 1)] = True
+        waited = np.diff(self._waited_ns) / np.diff(edges)
+        disturbed = waited > _MOST_WAITED + min(float(np.percentile(waited, 10)), _FOR_EACH_OTHER)
+        for begun, ended in self._slow():
+            first, last = np.clip(np.searchsorted(edges, (begun, ended)) - 1, 0, disturbed.size - 1)
+            disturbed[first : last + 1] = True
         before = np.concatenate([[0], np.cumsum(disturbed)])
         first = np.clip(np.searchsorted(edges, at_ns - around_ns, side="right") - 1, 0, disturbed.size)
         last = np.clip(np.searchsorted(edges, at_ns + around_ns, side="left"), 0, disturbed.size)

@@ -98,7 +98,9 @@ def _plan(plan: ServingPlan) -> Table:
     cells = [words.significant(measured.queries_per_s), *_percentiles(measured.latency)]
     told = _holds(plan.holds)
     if plan.difference is not None:
-        told.append(f", p95 {_signed(plan.difference)} of what was simulated", style="default not bold")
+        quiet = measured.quiet
+        where = f" in quiet moments ({_percent(quiet.share)})" if quiet and quiet.simulated_p95_ms else ""
+        told.append(f", p95 {_signed(plan.difference)} of what was simulated{where}", style="default not bold")
     found = ["measured", *cells, _percent(measured.utilization), words.size(measured.peak_bytes)]
     table.add_row(*map(_text, found), told)
     return table

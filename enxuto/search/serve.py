@@ -174,6 +174,7 @@ def _choose(
             curves=[_curve(point) for point in serving.of(settings)],
             traces=serving.traces[position],
             goal=goal,
+            cores=serving.cores,
             seed=serving.request.seed,
         )
         reply = yield Task(step, Progress("plan", "simulating ways to serve", 0.9))
@@ -317,7 +318,7 @@ def _compared(plan: ServingPlan) -> str:
     if quiet is None:
         return ""
     if quiet.p95_ms is None or quiet.simulated_p95_ms is None or quiet.share < _QUIET:
-        return f" Somebody else had the cores: only {quiet.share:.0%} of the queries met a quiet moment."
+        return f" Threads waited for cores that were taken: only {quiet.share:.0%} of the queries met a quiet moment."
     return (
         f" Of the {quiet.share:.0%} of queries that met a quiet moment p95 is {quiet.p95_ms:.3g} ms, and was "
         f"{quiet.simulated_p95_ms:.3g} ms by simulation."

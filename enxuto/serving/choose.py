@@ -16,7 +16,7 @@ import numpy as np
 from enxuto.scenario import ServingGoal
 from enxuto.schema import Digest
 from enxuto.serving.latencies import p95_ms
-from enxuto.serving.options import BUSIEST, SLOWER, Way, batchings
+from enxuto.serving.options import BUSIEST, CORES_BUSY, SLOWER, Way, batchings
 from enxuto.serving.times import read_times
 from enxuto.steps import BatchCurve, PlanServing, ServingChoice, ServingOption, SimulatedLoad
 from enxuto.words import serving_way_words, settings_words
@@ -68,7 +68,7 @@ def _ways(step: PlanServing, files: Mapping[Digest, Path]) -> Iterator[Way]:
             continue
         times = read_times(curves, traces, files, max(sizes))
         for batching in batchings(step.goal, times, traces.instances, sizes):
-            yield Way(traces.threads, batching, _memory(own, batching.max_batch), times)
+            yield Way(traces.threads, batching, _memory(own, batching.max_batch), times, step.cores)
 
 
 def _memory(curves: Mapping[int, BatchCurve], largest: int) -> int:
@@ -129,7 +129,8 @@ def _why(goal: ServingGoal, best: _Tried, simulated: SimulatedLoad, count: int) 
         return (
             f"{among}, {how}, carries the highest rate within a p95 of {goal.p95_ms:g} ms: "
             f"{simulated.rate_per_s:.0f} queries/s by simulation. That leaves head room: it would hold with calls "
-            f"{SLOWER - 1:.0%} slower, and copies are busy for at most {BUSIEST:.0%} of the time."
+            f"{SLOWER - 1:.0%} slower, copies are busy for at most {BUSIEST:.0%} of the time, and cores for "
+            f"{CORES_BUSY:.0%}."
         )
     expected_ms = simulated.latency.p95_ms or best.p95_ms
     return (

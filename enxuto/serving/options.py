@@ -27,6 +27,8 @@ _SLOWEST, _HALVINGS = 0.02, 7
 """Rates are searched from this share of what full batches carry, to within 3 %."""
 SLOWER, BUSIEST = 1.1, 0.7
 """Head room: how many times as long calls may take, and the share of the time for which a copy may be busy."""
+CORES_BUSY = 0.75
+"""Share of the machine's cores that model and Python may take together: beyond it they wait for each other."""
 _MOST_PYTHON = 0.6
 """Share of the time in which Python may run: beyond it threads wait for each other, which is not simulated."""
 
@@ -39,6 +41,7 @@ class Way:
     batching: Batching
     memory_bytes: int
     times: BatchTimes
+    cores_there: int | None = None
 
     @property
     def cores(self) -> int:
@@ -72,7 +75,9 @@ class Way:
         """The limit, with some rest; calls are the slower ones here."""
         simulation = self.run(rate_per_s, seed)
         busy = simulation.running_ns / (simulation.ended_ns * self.batching.instances)
-        return busy <= SLOWER * BUSIEST and self._p95_ms(simulation, rate_per_s) <= limit_ms
+        python = self.times.python_share(rate_per_s, float(np.mean(simulation.sizes)))
+        crowded = self.cores_there and busy / SLOWER * self.cores + python > CORES_BUSY * self.cores_there
+        return not crowded and busy <= SLOWER * BUSIEST and self._p95_ms(simulation, rate_per_s) <= limit_ms
 
 
 def delays_ms(goal: ServingGoal, times: BatchTimes, max_batch: int) -> list[float]:

@@ -204,6 +204,8 @@ class PlanServing(Value):
     traces: list[LoadTraces] = Field(min_length=1)
     """Of every way to run the copies that a plan may take; ways without one are not considered."""
     goal: ServingGoal
+    cores: int | None = None
+    """Of the machine that serves; null: as many as it takes."""
     seed: int
 
 

@@ -43,7 +43,7 @@ def test_only_what_is_near_a_wait_is_disturbed() -> None:
     assert watch.quiet(at, 1e9).tolist() == [False, False, False]
 
 
-def test_a_slow_probe_disturbs_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_probe_disturbs_what_lies_between_its_neighbors(monkeypatch: pytest.MonkeyPatch) -> None:
     took = iter([3.0] * 4 + [5.0] + [3.0] * 100)
     monkeypatch.setattr(module, "CoreProbe", lambda: lambda: next(took))
     monkeypatch.setattr(module, "_PROBE_EVERY_NS", 0)
@@ -53,7 +53,9 @@ def test_a_slow_probe_disturbs_its_moment(monkeypatch: pytest.MonkeyPatch) -> No
             time.sleep(0.06)
             at.append(time.perf_counter_ns())
             assert call("feeds") == "feeds"
-    assert watch.quiet(np.array(at), 0).tolist() == [True] * 4 + [False] + [True] * 3
+    assert watch.quiet(np.array(at), 0).tolist()[4] is False
+    between = (np.array(at[:-1]) + np.array(at[1:])) // 2
+    assert watch.quiet(between, 0).tolist() == [True] * 3 + [False] * 2 + [True] * 2
     assert watch.probe_us == 0.003
 
 

@@ -47,12 +47,13 @@ class Measured:
         """A batch that waited and one that did not in turn, of one sample and of eight."""
         return LoadTraces(threads=1, instances=instances, files=[self.save(a_load([1, 1, 8, 8] * 20, call_ns))])
 
-    def plan(self, *, instances: tuple[int, ...] = (1, 2), **goal: Any) -> ServingChoice:
+    def plan(self, *, instances: tuple[int, ...] = (1, 2), cores: int | None = None, **goal: Any) -> ServingChoice:
         step = PlanServing(
             settings=OnnxRuntimeSettings(),
             curves=[curve for count in instances for curve in self.curves(count)],
             traces=[self.traces(count) for count in instances],
             goal=ServingGoal(**goal),
+            cores=cores,
             seed=0,
         )
         return plan_serving(step, self.files, self._folder)
@@ -152,6 +153,14 @@ def test_the_highest_rate_leaves_head_room_and_says_so(measured: Measured) -> No
     assert found.simulated is not None
     assert 0.6 < found.simulated.utilization <= 0.72
     assert "head room" in found.why
+
+
+def test_where_copies_take_all_cores_the_rate_leaves_some_for_whoever_sends(measured: Measured) -> None:
+    crowded, roomy = (measured.plan(p95_ms=200.0, instances=(2,), cores=cores) for cores in (1, 4))
+    assert crowded.simulated is not None
+    assert roomy.simulated is not None
+    assert crowded.simulated.rate_per_s < 0.7 * roomy.simulated.rate_per_s
+    assert 2 * crowded.simulated.utilization <= 0.82
 
 
 def test_a_rate_that_holds_without_head_room_is_planned_and_told(measured: Measured) -> None:
