@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from enxuto.goal import Goal, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
+from enxuto.processor import Processor
 from enxuto.recipe import Recipe
 from enxuto.scenario import Offline, Scenario, ServingGoal
 from enxuto.schema import Value
@@ -53,6 +54,8 @@ class OptimizeOptions(JudgedOptions):
     """What to reach. A default goal (latency, at most 1 % lost) stands where neither goal nor recipe is given."""
     recipe: Recipe | None = None
     """Techniques to apply in this order, instead of searching."""
+    processors: list[Processor] = Field(default_factory=list, max_length=8)
+    """Kinds of processor that the result must hold its accuracy on, beside this machine's own."""
 
     @model_validator(mode="after")
     def _goal_or_recipe(self) -> Self:

@@ -9,12 +9,17 @@ from typing import assert_never
 from enxuto.schema import Digest
 from enxuto.steps import (
     ApplyRecipe,
+    AssessPortability,
+    CalibrateModel,
+    DiagnoseModel,
     EvaluateModel,
+    ExamineData,
     InspectDataset,
     InspectModel,
     MeasureLatency,
     MeasureMemory,
     MeasurePeaks,
+    MeasureSensitivity,
     MeasureThroughput,
     PlanServing,
     ProfileModel,
@@ -37,6 +42,26 @@ def perform(step: Step, files: Mapping[Digest, Path], out: Path) -> Result:
             from enxuto.dataset import inspect_dataset
 
             return inspect_dataset(step, files, out)
+        case ExamineData():
+            from enxuto.dataset.examine import examine_data
+
+            return examine_data(step, files, out)
+        case CalibrateModel():
+            from enxuto.quantization.calibrate import calibrate_model
+
+            return calibrate_model(step, files, out)
+        case MeasureSensitivity():
+            from enxuto.judge.sensitivity import measure_sensitivity
+
+            return measure_sensitivity(step, files, out)
+        case DiagnoseModel():
+            from enxuto.judge.diagnose import diagnose_model
+
+            return diagnose_model(step, files, out)
+        case AssessPortability():
+            from enxuto.judge.portability import assess_portability
+
+            return assess_portability(step, files, out)
         case ApplyRecipe():
             from enxuto.graph.transform import apply_recipe
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from enxuto.errors import BadInput, EnxutoError, NotApplicable
 from enxuto.recipe import recipe_name
 from enxuto.techniques import AnyTechnique, Context, Work
@@ -32,4 +34,4 @@ def apply_technique(technique: AnyTechnique, work: Work, context: Context) -> Wo
             hint="This is a bug: please report it with the model.",
         ) from error
     notes = [f"{technique.kind}: {note}" for note in done.notes[len(work.notes) :]]
-    return Work(done.model, (*work.notes, *notes))
+    return replace(done, notes=(*work.notes, *notes))

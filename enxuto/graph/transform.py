@@ -26,7 +26,8 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     inputs = load_model(source).inputs
     samples = SampleBatches(step.calibration, files, step.preprocessing, inputs) if step.calibration else None
     with TemporaryDirectory() as scratch:
-        work = _apply(step, Work(original), samples, Path(scratch))
+        seen = files[step.statistics] if step.statistics else None
+        work = _apply(step, Work(original, statistics=seen), samples, Path(scratch))
     path = out / OUTPUT_FILE
     write_model(work.model, path)
     require_valid(path)

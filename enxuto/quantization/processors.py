@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_ARM = frozenset({"neon", "asimd", "asimddp", "i8mm"})
+from enxuto.processor import processor_of
 
 
 def is_arm(instruction_sets: frozenset[str]) -> bool:
-    return bool(instruction_sets & _ARM)
+    return processor_of(instruction_sets) == "arm"
 
 
 def weight_limit(instruction_sets: frozenset[str]) -> int:
     """Of an int8 weight's magnitude. AVX2 without VNNI adds two products in 16 bits: 7-bit weights cannot flood it."""
-    return 127 if instruction_sets & (_VNNI | _ARM) else 63
+    return 63 if processor_of(instruction_sets) == "x86_avx2" else 127

@@ -12,8 +12,46 @@ from enxuto.report.common import JudgedReport, Measurements, ModelRef, Verdict
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Value
 from enxuto.settings import OnnxRuntimeSettings, RunSettings
+from enxuto.steps import DataHealth, Diagnosis, Portability
 
 Outcome = Literal["feasible", "infeasible", "not_applicable", "failed", "duplicate", "skipped"]
+
+
+class SlowerOperator(Value):
+    """Operators of a candidate that take longer than what they stand for in the original."""
+
+    name: str
+    """Of the layer, or of the operator type where no single layer can be named."""
+    operator: str
+    before_us: float
+    """In one call of the original; 0 where it has nothing of the kind."""
+    after_us: float
+
+
+class LayerScore(Value):
+    """What one layer costs and brings when it is quantized: what another goal is answered from."""
+
+    name: str
+    operator: str
+    parameters: int
+    noise: float
+    """Power of the error at the outputs with only this layer quantized, as a share of the outputs' power."""
+    sqnr_db: float | None
+    bytes_saved: int
+    before_us: float | None = None
+    """Time in one call of the original, as its profile tells; null where it could not be told apart."""
+    after_us: float | None = None
+    """The same with everything quantized."""
+
+
+class NearMiss(Value):
+    """A candidate that comes near what was asked."""
+
+    name: str
+    misses: list[str]
+    """The constraints that it does not meet, in words."""
+    short_by: float
+    """How far it is from the worst of them, as a share of the limit."""
 
 
 class Candidate(Value):
@@ -35,6 +73,10 @@ class Candidate(Value):
     """On the samples and loads that choose."""
     confirmation: Measurements | None = None
     """On samples and loads that chose nothing; of the winner only."""
+    diagnosis: Diagnosis | None = None
+    """Where its error comes in; of candidates that lost accuracy."""
+    slower: list[SlowerOperator] = Field(default_factory=list)
+    """Of candidates that got slower: the operators responsible, the worst first."""
 
 
 class Baseline(Value):
@@ -74,3 +116,15 @@ class OptimizeReport(JudgedReport):
     splits: Splits
     stopped: Literal["deadline", "cancelled"] | None = None
     """What ended the search before it was done."""
+    layers: list[LayerScore] = Field(default_factory=list)
+    """Scores that mixed precision was solved from; empty where none were taken."""
+    nearest: list[NearMiss] = Field(default_factory=list)
+    """Where no candidate meets the goal: those that come nearest, the nearest first."""
+    blocking: str | None = None
+    """Where no candidate meets the goal: the constraint that stands in the way."""
+    portability: Portability | None = None
+    """On which processors the winner holds its accuracy."""
+    data: DataHealth | None = None
+    """What is wrong with the data, or may be."""
+    earlier: str | None = None
+    """The job whose measurements this answer rests on, where one was named."""

@@ -14,11 +14,21 @@ from pydantic import Field, SerializeAsAny
 from enxuto.errors import Finding
 from enxuto.schema import Digest, Value
 from enxuto.signature import DatasetInspection, ModelInspection
-from enxuto.steps.applying import Applied, ApplyRecipe
+from enxuto.steps.applying import Applied, ApplyRecipe, Calibrated, CalibrateModel
 from enxuto.steps.common import Estimate, HostNoise, Samples, Subject
+from enxuto.steps.examining import DataFinding, DataHealth, ExamineData, MetricPoint
 from enxuto.steps.inspecting import InspectDataset, InspectModel
 from enxuto.steps.judging import Drop, EvaluateModel, Evaluation, EvaluationFiles, Fidelity
+from enxuto.steps.layers import (
+    DiagnoseModel,
+    Diagnosis,
+    LayerError,
+    LayerSensitivity,
+    MeasureSensitivity,
+    Sensitivity,
+)
 from enxuto.steps.memory import MeasureMemory, MemoryUse
+from enxuto.steps.portability import AssessPortability, Portability, ProcessorAccuracy
 from enxuto.steps.profiling import Bandwidth, MeasurePeaks, ModelProfile, NodeProfile, Peaks, ProfileModel
 from enxuto.steps.rendering import FILE_NAME, Rendered, RenderReport
 from enxuto.steps.throughput import (
@@ -62,15 +72,23 @@ __all__ = [
     "Applied",
     "ApplyRecipe",
     "Arrivals",
+    "AssessPortability",
     "Bandwidth",
     "BatchCount",
     "BatchCurve",
+    "CalibrateModel",
+    "Calibrated",
+    "DataFinding",
+    "DataHealth",
+    "DiagnoseModel",
+    "Diagnosis",
     "Done",
     "Drop",
     "Estimate",
     "EvaluateModel",
     "Evaluation",
     "EvaluationFiles",
+    "ExamineData",
     "Failed",
     "Fidelity",
     "Histogram",
@@ -80,13 +98,17 @@ __all__ = [
     "LatencyLoad",
     "LatencyProfile",
     "LatencySummary",
+    "LayerError",
+    "LayerSensitivity",
     "LoadRun",
     "LoadTraces",
     "MeasureLatency",
     "MeasureMemory",
     "MeasurePeaks",
+    "MeasureSensitivity",
     "MeasureThroughput",
     "MemoryUse",
+    "MetricPoint",
     "ModelProfile",
     "NodeProfile",
     "OneByOne",
@@ -95,6 +117,8 @@ __all__ = [
     "Percentiles",
     "PlanServing",
     "Poisson",
+    "Portability",
+    "ProcessorAccuracy",
     "ProfileModel",
     "QuietPart",
     "RenderReport",
@@ -102,6 +126,7 @@ __all__ = [
     "Result",
     "RunLoad",
     "Samples",
+    "Sensitivity",
     "ServingChoice",
     "ServingOption",
     "SimulatedLoad",
@@ -117,7 +142,10 @@ __all__ = [
 Step = Annotated[
     InspectModel
     | InspectDataset
+    | ExamineData
+    | CalibrateModel
     | ApplyRecipe
+    | MeasureSensitivity
     | EvaluateModel
     | MeasureLatency
     | SummarizeLatency
@@ -127,13 +155,18 @@ Step = Annotated[
     | PlanServing
     | MeasurePeaks
     | ProfileModel
+    | DiagnoseModel
+    | AssessPortability
     | RenderReport,
     Field(discriminator="kind"),
 ]
 Result = (
     ModelInspection
     | DatasetInspection
+    | DataHealth
+    | Calibrated
     | Applied
+    | Sensitivity
     | Evaluation
     | LatencyLoad
     | LatencySummary
@@ -143,13 +176,18 @@ Result = (
     | ServingChoice
     | Peaks
     | ModelProfile
+    | Diagnosis
+    | Portability
     | Rendered
 )
 
 RESULTS: dict[str, type[Value]] = {
     "inspect_model": ModelInspection,
     "inspect_dataset": DatasetInspection,
+    "examine_data": DataHealth,
+    "calibrate_model": Calibrated,
     "apply_recipe": Applied,
+    "measure_sensitivity": Sensitivity,
     "evaluate_model": Evaluation,
     "measure_latency": LatencyLoad,
     "summarize_latency": LatencySummary,
@@ -159,6 +197,8 @@ RESULTS: dict[str, type[Value]] = {
     "plan_serving": ServingChoice,
     "measure_peaks": Peaks,
     "profile_model": ModelProfile,
+    "diagnose_model": Diagnosis,
+    "assess_portability": Portability,
     "render_report": Rendered,
 }
 """What each kind of step finds."""

@@ -13,6 +13,27 @@ from enxuto.steps.common import Samples
 from enxuto.workload import Workload
 
 
+class CalibrateModel(Value):
+    """Run a model over samples once, and keep of each tensor what every way to choose a range needs."""
+
+    kind: Literal["calibrate_model"] = "calibrate_model"
+    model: Digest
+    samples: Samples | None
+    """Null: inputs drawn by chance, within what the model declares."""
+    preprocessing: Preprocessing
+    workload: Workload
+    seed: int
+
+
+class Calibrated(Value):
+    file: str
+    """What was seen, among the step's files: extremes, a histogram and figures of each channel, by tensor."""
+    tensors: int
+    samples: int
+    random: bool
+    """Whether the samples were drawn by chance."""
+
+
 class ApplyRecipe(Value):
     """Apply techniques in order, and check that the outcome loads and runs."""
 
@@ -26,6 +47,8 @@ class ApplyRecipe(Value):
     """Of the processor that the model is meant for, which decides what integers look like; null: this machine's."""
     workload: Workload = Field(default_factory=Workload)
     """How the model will be run: what is tried while techniques are applied is tried that way."""
+    statistics: Digest | None = None
+    """What a calibration of this model found; without it, a technique that wants ranges takes them itself."""
 
 
 class Applied(Value):

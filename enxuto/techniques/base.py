@@ -51,9 +51,12 @@ class Work:
     """Never changed in place: a technique returns a new one (``model.clone()`` before editing)."""
     notes: tuple[str, ...] = field(default=())
     """What a reader of the report should know about what was done."""
+    statistics: Path | None = None
+    """What a calibration of this very model found; None after any change, and where none was done."""
 
     def with_model(self, model: ir.Model, *notes: str) -> Work:
-        return replace(self, model=model, notes=(*self.notes, *notes))
+        """What comes out of a technique. What was seen of the tensors held for the model that went in."""
+        return replace(self, model=model, notes=(*self.notes, *notes), statistics=None)
 
 
 class Technique(Value):

@@ -1,0 +1,90 @@
+"""Steps that look at a model layer by layer: what each costs in accuracy, and which are to blame."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from enxuto.preprocessing import Preprocessing
+from enxuto.schema import Digest, Value
+from enxuto.steps.common import Samples, Subject
+from enxuto.techniques import AnyTechnique
+from enxuto.workload import Workload
+
+
+class MeasureSensitivity(Value):
+    """Apply a technique to one layer at a time, and compare the outputs with the original's."""
+
+    kind: Literal["measure_sensitivity"] = "measure_sensitivity"
+    model: Digest
+    technique: AnyTechnique
+    """The one whose layers are told apart: it must know ``exclude``."""
+    statistics: Digest | None
+    """What a calibration of this model found."""
+    samples: Samples
+    """Few: the error at the outputs needs no more."""
+    preprocessing: Preprocessing
+    workload: Workload
+    seed: int
+    instruction_sets: list[str] | None = None
+
+
+class LayerSensitivity(Value):
+    name: str
+    """Of the node, as ``exclude`` takes it."""
+    operator: str
+    parameters: int
+    noise: float = Field(ge=0)
+    """Power of the error at the outputs with only this layer changed, as a share of the outputs' power."""
+    sqnr_db: float | None
+    """The same in decibels; null where the outputs stay the same to the bit."""
+    bytes_saved: int
+    """Of the file, by this layer alone."""
+
+
+class Sensitivity(Value):
+    layers: list[LayerSensitivity]
+    """In the graph's order."""
+    whole_sqnr_db: float | None
+    """With all layers changed."""
+    samples: int
+
+
+class DiagnoseModel(Value):
+    """Follow original and candidate through the graph on the same samples: where does the error come in?"""
+
+    kind: Literal["diagnose_model"] = "diagnose_model"
+    original: Digest
+    subject: Subject
+    samples: Samples
+    preprocessing: Preprocessing
+    workload: Workload
+
+
+class LayerError(Value):
+    """What one layer does to the error on its way to the outputs."""
+
+    name: str
+    operator: str
+    tensor: str
+    """The layer's output."""
+    sqnr_db: float | None
+    """At that tensor, everything before it included."""
+    lost_db: float | None
+    """By this layer: the signal-to-noise ratio at its worst input less that at its output."""
+    low: float
+    """Smallest value of the tensor in the original."""
+    high: float
+    outlier_ratio: float
+    """Largest magnitude over the 99.9th percentile of magnitudes: far above 1, few values stretch the range."""
+    channel_spread: float | None
+    """Widest channel's range over the median channel's; null where there are no channels."""
+    advice: str
+    """What could be done about it, in a sentence."""
+
+
+class Diagnosis(Value):
+    layers: list[LayerError]
+    """The most to blame first, at most 20."""
+    samples: int
