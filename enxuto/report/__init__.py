@@ -17,7 +17,16 @@ from enxuto.report.benchmark import (
 )
 from enxuto.report.common import JudgedReport, Latency, Measurements, ModelRef, Replay, RunReport, Verdict
 from enxuto.report.compare import Axis, CompareReport
-from enxuto.report.optimize import Baseline, Candidate, OptimizeReport, Outcome, Splits
+from enxuto.report.optimize import (
+    Baseline,
+    Candidate,
+    LayerScore,
+    NearMiss,
+    OptimizeReport,
+    Outcome,
+    SlowerOperator,
+    Splits,
+)
 from enxuto.report.profile import MatchedGroup, Node, OperatorType, ProfiledModel, ProfileReport
 
 __all__ = [
@@ -30,9 +39,11 @@ __all__ = [
     "Knee",
     "LargestBatch",
     "Latency",
+    "LayerScore",
     "MatchedGroup",
     "Measurements",
     "ModelRef",
+    "NearMiss",
     "Node",
     "OperatorType",
     "OptimizeReport",
@@ -47,6 +58,7 @@ __all__ = [
     "RunReport",
     "ScenarioResult",
     "ServingPlan",
+    "SlowerOperator",
     "Splits",
     "Verdict",
 ]
