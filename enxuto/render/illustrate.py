@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enxuto.render.figures import batching, latency, memory, nodes, pareto, plan, serving
+from enxuto.render.figures import batching, latency, layers, memory, nodes, pareto, plan, serving
 from enxuto.render.figures.canvas import Drawing
 from enxuto.render.figures.latency import Timed
 from enxuto.render.figures.memory import Held
@@ -24,6 +24,7 @@ def optimize_drawings(report: OptimizeReport, rows: list[Row]) -> Drawings:
         "loss": pareto.speed_against_loss(report, rows),
         **_timing(report, sides),
         "memory": _memory(sides),
+        "layers": layers.scores(report.layers),
     }
     return _those(found)
 

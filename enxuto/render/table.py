@@ -176,16 +176,8 @@ def _workload(report: Report) -> str:
             asked = [report.request.settings, report.request.against_settings]
             ran_by = dict.fromkeys(words.settings_words(settings) for settings in asked if settings)
             return f"{words.conditions_words(report.workload)}, {' against '.join(ran_by)}, "
-        case CompareReport():
-            return f"{words.conditions_words(report.workload)}, {_runtimes(report)}, "
         case _:
             return f"{words.workload_words(report.workload)}, "
-
-
-def _runtimes(report: CompareReport) -> str:
-    """What ran the original and the candidate; once, where that is the same."""
-    asked = report.request.against_settings, report.request.settings
-    return " and ".join(dict.fromkeys(words.settings_words(one) for one in asked if one))
 
 
 def _plain(text: str) -> Text:

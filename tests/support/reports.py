@@ -20,9 +20,11 @@ from enxuto.report import (
     Knee,
     LargestBatch,
     Latency,
+    LayerScore,
     MatchedGroup,
     Measurements,
     ModelRef,
+    NearMiss,
     Node,
     OperatorType,
     OptimizeReport,
@@ -34,6 +36,7 @@ from enxuto.report import (
     Run,
     ScenarioResult,
     ServingPlan,
+    SlowerOperator,
     Splits,
 )
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
@@ -43,15 +46,22 @@ from enxuto.signature import ModelInspection, TensorSpec
 from enxuto.steps import (
     Bandwidth,
     BatchCount,
+    DataFinding,
+    DataHealth,
+    Diagnosis,
     Drop,
     Estimate,
     Fidelity,
     Histogram,
     HostNoise,
     LatencyProfile,
+    LayerError,
     LoadRun,
     MemoryUse,
+    MetricPoint,
     Peaks,
+    Portability,
+    ProcessorAccuracy,
     ServingOption,
     SimulatedLoad,
 )
@@ -320,6 +330,45 @@ def optimize_report(**changes: Any) -> OptimizeReport:
         splits=Splits(calibration=200, selection=300, confirmation=900),
     )  # fmt: skip
     return report.model_copy(update=changes)
+
+
+def searched_report(name: str = "block1/conv1") -> OptimizeReport:
+    """Of a search that found nothing within the goal, with all that it says beside its verdict."""
+    report = optimize_report()
+    layers = [
+        LayerScore(name=name, operator="Conv", parameters=432, noise=2e-3, sqnr_db=27.0, bytes_saved=1296,
+                   before_us=21.0, after_us=64.0),
+        LayerScore(name="fc", operator="Gemm", parameters=640, noise=0.0, sqnr_db=None, bytes_saved=1920),
+    ]  # fmt: skip
+    error = LayerError(
+        name=name, operator="Conv", tensor="c1", sqnr_db=11.5, lost_db=16.2, low=-3.0, high=812.0, outlier_ratio=41.0,
+        channel_spread=220.0, advice="Few values stretch the range 41 times beyond the rest.",
+    )  # fmt: skip
+    slower = SlowerOperator(name="QuantizeLinear", operator="QuantizeLinear", before_us=0.0, after_us=812.0)
+    first = report.candidates[0].model_copy(
+        update={"diagnosis": Diagnosis(layers=[error], samples=32), "slower": [slower]}
+    )
+    return report.model_copy(
+        update={
+            "candidates": [first, *report.candidates[1:]],
+            "layers": layers,
+            "nearest": [NearMiss(name=first.name, misses=["loses 2.3 %, at most 1 % is allowed"], short_by=1.3)],
+            "blocking": "Without the limit on the loss, static_int8 would do.",
+            "portability": Portability(
+                processors=[
+                    ProcessorAccuracy(processor="x86_vnni", method="measured", holds=True, why="It was measured here."),
+                    ProcessorAccuracy(processor="x86_avx2", method="emulated", holds=False, saturated_share=0.002,
+                                      sqnr_db=4.2, why="0.2 % of the pairs saturate."),
+                ],
+                samples=16,
+            ),
+            "data": DataHealth(
+                findings=[DataFinding(code="duplicates", role="evaluation", input=name, count=12, examples=[3, 9],
+                                      detail="12 of 1,400 samples stand twice.", hint="Keep one of each.")],
+                curve=[MetricPoint(samples=64, value=0.97, low=0.92, high=1.0)],
+            ),
+        }
+    )  # fmt: skip
 
 
 def without_data() -> OptimizeReport:

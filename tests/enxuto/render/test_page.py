@@ -24,6 +24,7 @@ from tests.support.reports import (
     optimize_report,
     profile_of_two,
     profile_report,
+    searched_report,
     server_report,
     without_data,
 )
@@ -32,6 +33,7 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'
 REPORTS: dict[str, Report] = {
     "optimize": optimize_report(),
     "optimize without data": without_data(),
+    "optimize with findings": searched_report(),
     "compare": compare_report(),
     "benchmark": benchmark_report(),
     "server": server_report(),
@@ -146,6 +148,7 @@ def test_a_hostile_name_is_only_ever_text() -> None:
     point = benchmark_report().points[0].model_copy(update={"outcome": "failed", "reason": HOSTILE, "code": HOSTILE})
     page += html(benchmark_report(model_name=HOSTILE, points=[point, *benchmark_report().points], plan_why=HOSTILE))
     page += html(hostile_profile(HOSTILE))
+    page += html(searched_report(HOSTILE))
     tags = {tag for tag, _ in Elements(page).found}
     assert not tags & {"script", "img"}
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
@@ -203,6 +206,20 @@ def test_every_candidate_is_there_with_its_reason_and_notes() -> None:
     assert text.count("★ winner") == 1
     for ratio in report.candidates[2].selection.load_ratios:
         assert f"{ratio:.3f}" in text
+
+
+def test_what_was_found_beside_the_verdict_is_told() -> None:
+    text = text_of(html(searched_report()))
+    for fact in (
+        "Without the limit on the loss, static_int8 would do.",
+        "graph_optimization loses 2.3 %, at most 1 % is allowed 130 %",
+        "block1/conv1 Conv 11.5 dB 16.2 dB −3.00…812 41.00× Few values stretch the range 41 times beyond the rest.",
+        "QuantizeLinear QuantizeLinear 0 ms 0.812 ms",
+        "x86 without VNNI ✗ no (worked out on 16 samples) 4.2 dB 0.2 % of the pairs saturate.",
+        "Evaluation, input block1/conv1 : 12 of 1,400 samples stand twice. Keep one of each.",
+        "64 0.9700 0.9200 1.0000",
+    ):
+        assert fact in text
 
 
 def test_where_nothing_was_measured_the_page_says_so() -> None:
