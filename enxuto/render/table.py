@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from enxuto import words
+from enxuto.render.asides import asides
 from enxuto.render.benchmark_table import benchmark_parts
 from enxuto.render.profile_table import profile_parts
 from enxuto.render.rows import Row, rows
@@ -117,12 +118,12 @@ def _outcome(row: Row) -> Text:
 
 
 def _reasons(report: OptimizeReport) -> list[Text]:
-    """Why candidates are not in question, one line each."""
+    """Why candidates are not in question, one line each, and what was found beside the verdict."""
     return [
         Text.assemble((one.name, "bold"), f": {words.OUTCOME_WORDS[one.outcome]}. ", _plain(one.reason))
         for one in report.candidates
         if one.reason
-    ]
+    ] + [Text.assemble((name, "bold"), ": ", _plain(told)) for name, told in asides(report)]
 
 
 def _compare_table(report: CompareReport) -> Table:

@@ -36,7 +36,7 @@ def scores(layers: Sequence[LayerScore]) -> Drawing | None:
     told = "; ".join(f"{one.name}: {_error_words(one)}, {_time_words(one)}" for one in shown[:12])
     left_out = f" {len(layers) - len(shown)} more are in the report's JSON." if len(layers) > len(shown) else ""
     return drawing(
-        "layers", "Layer by layer",
+        "layers", "Error and time of each layer",
         "Left: the signal-to-noise ratio of the outputs with only this layer quantized; the shorter, the more it costs."
         + (" Right: its time in one call, before and after." if timed else "") + left_out,
         told, paint, height=90 + len(shown) * (20 if len(shown) <= _FEWEST_SPREAD_OUT else 11),

@@ -11,7 +11,7 @@ from enxuto.render.sides import sides
 from enxuto.render.table import print_report
 from enxuto.report import CompareReport, OptimizeReport
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
-from tests.support.reports import candidates, compare_report, optimize_report, without_data
+from tests.support.reports import candidates, compare_report, optimize_report, searched_report, without_data
 
 
 def printed(report: OptimizeReport | CompareReport, width: int = 140) -> str:
@@ -34,6 +34,18 @@ def test_the_winner_stands_out_and_its_confirmation_follows() -> None:
     assert "1.84× [1.81–1.87]" in lines[at + 1]
     assert "0.57 %" in lines[at + 1]
     assert "900 new samples" in lines[at + 1]
+
+
+def test_what_was_found_beside_the_verdict_stands_in_lines() -> None:
+    text = " ".join(printed(searched_report()).split())
+    for fact in (
+        "in the way: Without the limit on the loss",
+        "nearest, graph_optimization: it misses by 130 %: loses 2.3 %",
+        "graph_optimization loses most at: block1/conv1 (Conv, −16.2 dB).",
+        "x86 without VNNI: does not hold its accuracy.",
+        "data, evaluation: 12 of 1,400 samples stand twice.",
+    ):
+        assert fact in text
 
 
 def test_every_candidate_that_is_out_says_why() -> None:
