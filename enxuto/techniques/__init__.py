@@ -12,10 +12,11 @@ from enxuto.techniques.graph_optimization import GraphOptimization
 from enxuto.techniques.half_weights import HalfWeights
 from enxuto.techniques.magnitude_pruning import MagnitudePruning
 from enxuto.techniques.static_int8 import StaticInt8
+from enxuto.techniques.transformer_fusion import TransformerFusion
 from enxuto.techniques.weight_only import WeightOnly
 
 AnyTechnique = Annotated[
-    GraphOptimization | HalfWeights | DynamicInt8 | StaticInt8 | WeightOnly | MagnitudePruning,
+    GraphOptimization | TransformerFusion | HalfWeights | DynamicInt8 | StaticInt8 | WeightOnly | MagnitudePruning,
     Field(discriminator="kind"),
 ]
 
@@ -29,6 +30,7 @@ __all__ = [
     "MagnitudePruning",
     "StaticInt8",
     "Technique",
+    "TransformerFusion",
     "WeightOnly",
     "Work",
 ]

@@ -1,0 +1,133 @@
+"""Finds out which mask an attention applies, by running it beside onnxruntime's own operator on made-up numbers.
+
+Masks are written in dozens of ways, and each exporter's next version finds another. What they *do* has few forms: none,
+no look ahead, no look at padding, both, or some other addition. So each form is tried, in this order, on random
+projections and masks of several sizes, and the first that gives the same numbers is taken. Where none does, the
+graph is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from enxuto.errors import BadInput
+from enxuto.graph.fusion.attention import Attention
+from enxuto.graph.fusion.region import Region, results
+
+_SIZES = ((2, 5), (1, 1), (3, 9))
+"""Batch and sequence, where a model leaves them open."""
+_TOLERANCE = 1e-5
+"""Of outputs near 1: both add in their own order."""
+_LOWEST = float(np.finfo(np.float32).min)
+_SOFT = -10_000.0
+_MASK_TYPES = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.FLOAT)
+_RIVAL = "the_fused_attention"
+
+
+@dataclass(frozen=True)
+class Mask:
+    """How scores are masked."""
+
+    causal: bool = False
+    """No look ahead."""
+    padding: ir.Value | None = None
+    """[batch, sequence], 0 where there is nothing to look at."""
+    added: ir.Value | None = None
+    """Added to scores as it is; broadcasts to [batch, heads, sequence, sequence]."""
+    fill: float = _LOWEST
+    """What is added to masked scores: tells what happens in a row where all are masked."""
+
+
+Feeds = dict[ir.Value, np.ndarray]
+
+
+def proven_mask(model: ir.Model, found: Attention, first: Mask | None, scratch: Path, seed: int) -> Mask | None:
+    """The form that gives the numbers that the graph gives; None where none does, or where parts of it do not run.
+
+    ``first`` is tried before the others: layers of a model mask alike.
+    """
+    region = Region(model, [found.query, found.key, found.value], found.output)
+    feeds = _all_feeds(region, found, np.random.default_rng(seed)) if region.small() else []
+    candidates = [*([first] if first is not None and first.added is None else []), *_masks(region, found)]
+    return next((mask for mask in candidates if feeds and _agrees(region, found, mask, feeds, scratch)), None)
+
+
+def attention_nodes(found: Attention, mask: Mask, output: str) -> list[onnx.NodeProto]:
+    """onnxruntime's operator, and what brings its mask into the form that it takes."""
+    make, nodes = onnx.helper.make_node, []
+    inputs = [str(found.query.name), str(found.key.name), str(found.value.name)]
+    if mask.padding is not None:
+        nodes.append(make("Cast", [str(mask.padding.name)], [f"{output}_padding"], to=onnx.TensorProto.INT32))
+        inputs += ["", f"{output}_padding"]
+    if mask.added is not None:
+        inputs += ["", "", str(mask.added.name)]
+    attributes = {"num_heads": found.heads, "scale": found.scale, "mask_filter_value": mask.fill}
+    if mask.causal:
+        attributes["unidirectional"] = 1
+    nodes.append(make("MultiHeadAttention", inputs, [output], domain="com.microsoft", **attributes))
+    return nodes
+
+
+def _masks(region: Region, found: Attention) -> Iterator[Mask]:
+    yield Mask()
+    yield Mask(causal=True)
+    for value in region.inputs:
+        if value.producer() is None and value.dtype in _MASK_TYPES and _rank(value) == 2:
+            for fill in (_LOWEST, _SOFT):
+                yield Mask(padding=value, fill=fill)
+                yield Mask(padding=value, causal=True, fill=fill)
+    if found.bias is not None and _rank(found.bias) == 4:
+        yield Mask(added=found.bias)
+
+
+def _all_feeds(region: Region, found: Attention, random: np.random.Generator) -> list[Feeds]:
+    """Empty where some input's shape is not known."""
+    if any(value.dtype is None or _rank(value) not in (2, 3) for value in region.inputs):
+        return []
+    hidden = found.heads * found.width
+    sizes = dict.fromkeys(_size([found.query, found.key, found.value, *region.inputs], *size) for size in _SIZES)
+    return [
+        {value: _drawn(value, (*size, hidden), kept, random, value in (found.query, found.key, found.value))
+         for value in region.inputs}
+        for size in sizes for kept in (0.5, 1.0)
+    ]  # fmt: skip
+
+
+def _size(values: Sequence[ir.Value], batch: int, sequence: int) -> tuple[int, int]:
+    """As wanted, or as the model fixes it."""
+    for value in values:
+        given = [] if value.shape is None else [dim if isinstance(dim, int) else None for dim in value.shape]
+        batch, sequence = given[0] or batch, given[1] or sequence
+    return batch, sequence
+
+
+def _drawn(value: ir.Value, size: Sequence[int], kept: float, random: np.random.Generator, real: bool) -> np.ndarray:
+    given = zip(value.shape or (), size, strict=False)
+    shape = [dim if isinstance(dim, int) else wanted for dim, wanted in given]
+    if real:
+        return random.standard_normal(shape, dtype=np.float32)
+    return (random.random(shape) < kept).astype((value.dtype or ir.DataType.FLOAT).numpy())
+
+
+def _agrees(region: Region, found: Attention, mask: Mask, feeds: Sequence[Feeds], scratch: Path) -> bool:
+    try:
+        loaded = region.beside(attention_nodes(found, mask, _RIVAL), _RIVAL, scratch)
+        return all(_same(*results(loaded, one)) for one in feeds)
+    except BadInput:
+        return False
+
+
+def _same(expected: np.ndarray, given: np.ndarray) -> bool:
+    """Wherever the graph gives a number: for a row of nothing but masked scores it may give none."""
+    counts = np.isfinite(expected)
+    return given.shape == expected.shape and np.allclose(given[counts], expected[counts], rtol=0, atol=_TOLERANCE)
+
+
+def _rank(value: ir.Value) -> int | None:
+    return None if value.shape is None else len(value.shape)

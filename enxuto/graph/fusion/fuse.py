@@ -1,0 +1,53 @@
+"""All fusions for transformers in their order, and the check that outputs stay what they were."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+from enxuto.graph.fusion.fuse_attention import fuse_attention, infer_shapes
+from enxuto.graph.fusion.gelu import fuse_gelu
+from enxuto.graph.fusion.layer_norm import OPSET, fuse_layer_norm, written_out
+from enxuto.graph.fusion.residual import keep_apart
+from enxuto.graph.normalize import keep_signature, normalized
+from enxuto.graph.opset import with_opset
+from enxuto.techniques.base import Context
+
+
+def fused(
+    model: ir.Model, context: Context, *, attention: bool, gelu: bool, layer_norm: bool
+) -> tuple[ir.Model, list[str]]:
+    """A copy with what was recognised fused, and a note for each kind that was; no notes where nothing was.
+
+    Raises NotApplicable where an older model spells layer normalization out and cannot be brought to a newer opset.
+    """
+    given = _raised(model, context) if layer_norm else model
+    copy = normalized(given)
+    declared = {output: (output.type, output.shape) for node in copy.graph.all_nodes() for output in node.outputs}
+    infer_shapes(copy)
+    norms = fuse_layer_norm(copy) if layer_norm else 0
+    units = fuse_gelu(copy) if gelu else 0
+    heads = fuse_attention(copy, context.scratch, context.seed) if attention else 0
+    sums = keep_apart(copy) if layer_norm else 0
+    notes = [
+        *_note(heads, "Attentions fused into one operator each: {}."),
+        *_note(units, "GELUs fused into one operator each: {}."),
+        *_note(norms, "Layer normalizations fused into one operator each: {}."),
+        *_note(sums, "Additions kept apart from the layer normalization behind them, which is faster: {}."),
+    ]
+    ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(copy)
+    for node in copy.graph.all_nodes():  # what was inferred on the way would only make the file larger
+        for output in node.outputs:
+            output.type, output.shape = declared.get(output, (None, None))
+    keep_signature(model, copy)
+    return copy, notes
+
+
+def _raised(model: ir.Model, context: Context) -> ir.Model:
+    if not written_out(normalized(model).graph):
+        return model
+    return with_opset(model, OPSET, context)
+
+
+def _note(count: int, text: str) -> list[str]:
+    return [text.format(count)] if count else []

@@ -1,0 +1,69 @@
+"""Writes MultiHeadAttention in place of attention that was found, and proven to be it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+from enxuto.graph.edit import Editor
+from enxuto.graph.fusion.attention import Attention, attentions
+from enxuto.graph.fusion.attention_proof import Mask, proven_mask
+
+DOMAIN = "com.microsoft"
+
+
+def fuse_attention(model: ir.Model, scratch: Path, seed: int) -> int:
+    """Edit a normalized model in place; returns how many were fused.
+
+    Inference of shapes stops where an older exporter joins heads again: what was fused tells it the shape behind.
+    """
+    editor, casts = Editor(model.graph), dict[ir.Value, ir.Value]()
+    mask: Mask | None = None
+    fused, before = 0, -1
+    while fused > before:
+        before = fused
+        infer_shapes(model)
+        for found in list(attentions(model.graph)):
+            proven = proven_mask(model, found, mask, scratch, seed)
+            if proven is not None:
+                mask = proven
+                _write(editor, found, proven, casts)
+                model.opset_imports[DOMAIN] = 1
+                fused += 1
+    return fused
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """As far as they can be known; a model that holds what inference does not understand stays as it was."""
+    passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+
+
+def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, ir.Value]) -> None:
+    joined = found.output.producer()
+    if joined is None:
+        return
+    inputs = [found.query, found.key, found.value, None, _as_int32(editor, mask.padding, casts), mask.added]
+    while inputs[-1] is None:
+        inputs.pop()
+    attributes: dict[str, int | float | str | list[int]] = {
+        "num_heads": found.heads, "scale": found.scale, "mask_filter_value": mask.fill,
+    }  # fmt: skip
+    if mask.causal:
+        attributes["unidirectional"] = 1
+    name = str(found.output.name)
+    if found.output.shape is None and found.query.shape is not None:
+        found.output.shape = found.query.shape.copy()
+    editor.replace(joined, [editor.node("MultiHeadAttention", inputs, f"{name}_fused", DOMAIN, attributes=attributes)])
+
+
+def _as_int32(editor: Editor, mask: ir.Value | None, casts: dict[ir.Value, ir.Value]) -> ir.Value | None:
+    """One cast for all layers."""
+    if mask is None or mask.dtype == ir.DataType.INT32:
+        return mask
+    if mask not in casts:
+        cast = editor.node("Cast", [mask], f"{mask.name}_int32", attributes={"to": int(ir.DataType.INT32)})
+        editor.graph.insert_before(editor.graph[0], cast)
+        casts[mask] = cast.outputs[0]
+    return casts[mask]
