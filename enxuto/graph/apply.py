@@ -13,7 +13,7 @@ def apply_technique(technique: AnyTechnique, work: Work, context: Context) -> Wo
     """Apply one technique; whatever goes wrong names it."""
     name = recipe_name([technique])
     try:
-        if technique.needs_calibration and context.calibration is None:
+        if technique.needs_calibration and context.calibration is None and work.statistics is None:
             raise NotApplicable(
                 "Ranges come from calibration data, and the job brings none.",
                 code="calibration_data_missing",

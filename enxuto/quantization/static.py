@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
-from enxuto.graph.opset import with_opset
-from enxuto.graph.optimize import optimized
 from enxuto.quantization.affine import ActivationType, Range
-from enxuto.quantization.calibrate import ranges
+from enxuto.quantization.calibrate import observe
 from enxuto.quantization.linear import Linear, linears
-from enxuto.quantization.observe import Histogram, MinMax, Observer
 from enxuto.quantization.placement import Placement, place
+from enxuto.quantization.points import OPERATORS, prepared
 from enxuto.quantization.processors import is_arm, weight_limit
 from enxuto.quantization.qdq import Scheme, insert
+from enxuto.quantization.range_choice import RangeChoice, range_of
+from enxuto.quantization.statistics import Statistics
 from enxuto.quantization.tables import store_tables
-from enxuto.techniques.base import Batches, Context
+from enxuto.techniques.base import Context
 
-OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
-_OPSET = 13
-"""The first with a scale for each channel."""
 _FEWEST_CHANNELS = 4
 """Below it an integer convolution fills its vectors badly."""
 
 
 @dataclass(frozen=True)
 class Options:
-    percentile: float | None
-    """None takes the smallest and the largest value."""
+    ranges: RangeChoice
     per_channel: bool
     float_stem: bool
     embeddings: bool
@@ -51,14 +46,18 @@ def scheme_for(instruction_sets: frozenset[str], *, per_channel: bool) -> Scheme
     return Scheme(activations, weight_limit(instruction_sets), per_channel)
 
 
-def quantize_static(model: ir.Model, batches: Batches, options: Options, context: Context) -> Quantized:
-    """Raises NotApplicable where nothing is left to be quantized."""
-    model = optimized(with_opset(model, _OPSET, context))
+def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, context: Context) -> Quantized:
+    """``seen``: what a calibration of this very model found; what it lacks is taken from the calibration samples.
+
+    Raises:
+        NotApplicable: nothing is left to be quantized, or there is nothing to take ranges from.
+    """
+    model = prepared(model, context)
     found = list(linears(model.graph, OPERATORS))
     kept = _kept(model.graph, found, options)
     placement = place(model.graph, found, kept)
-    seen = _observe(model, placement, batches, options, context)
-    lost = {tensor for tensor, root in placement.range_of.items() if root.name not in seen}
+    ranges = _ranges(model, placement, seen, options, context)
+    lost = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
     if lost:
         placement = place(model.graph, found, kept, lost)
     if not placement.linears:
@@ -69,7 +68,7 @@ def quantize_static(model: ir.Model, batches: Batches, options: Options, context
         )
     scheme = scheme_for(context.instruction_sets, per_channel=options.per_channel)
     notes = _notes(model.graph, found, placement, scheme, lost)
-    insert(model.graph, placement, seen, scheme)
+    insert(model.graph, placement, ranges, scheme)
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     ir.passes.Sequential(passes.DeduplicateInitializersPass(), passes.RemoveUnusedNodesPass())(model)
@@ -89,13 +88,25 @@ def _reads_few_channels(linear: Linear) -> bool:
     return linear.node.op_type == "Conv" and alone and linear.weight.shape[1] < _FEWEST_CHANNELS
 
 
-def _observe(
-    model: ir.Model, placement: Placement, batches: Batches, options: Options, context: Context
+def _ranges(
+    model: ir.Model, placement: Placement, seen: Statistics | None, options: Options, context: Context
 ) -> dict[str, Range]:
+    """By name of the tensor that a range is taken from. Left out: tensors that took values which are not finite."""
     names = list(dict.fromkeys(str(root.name) for root in placement.range_of.values()))
-    percentile = options.percentile
-    observer: Callable[[], Observer] = MinMax if percentile is None else lambda: Histogram(percentile)
-    return ranges(model, names, batches, observer, context)
+    tensors = dict(seen.tensors) if seen else {}
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        if context.calibration is None:
+            raise NotApplicable(
+                "Ranges come from calibration data, and the job brings none.",
+                code="calibration_data_missing",
+                hint="Give a dataset for evaluation or calibration.",
+            )
+        points = dict.fromkeys(missing, -1)
+        histograms = options.ranges.wants_histograms
+        tensors |= observe(model, points, context.calibration, context, histograms=histograms).tensors
+    chosen = {name: range_of(tensors[name], options.ranges) for name in names if name in tensors}
+    return {name: found for name, found in chosen.items() if found is not None}
 
 
 def _notes(

@@ -60,9 +60,12 @@ class OnnxRuntimeModel:
         self.outputs = [_spec(node) for node in self._session.get_outputs() if node.type.startswith("tensor(")]
         self._output_names = [output.name for output in self.outputs]
 
-    def run(self, feeds: Mapping[str, np.ndarray], options: ort.RunOptions | None = None) -> list[np.ndarray]:
+    def run(
+        self, feeds: Mapping[str, np.ndarray], options: ort.RunOptions | None = None, names: list[str] | None = None
+    ) -> list[np.ndarray]:
+        """``names``: the outputs that are wanted, else all that are tensors."""
         try:
-            outputs: list[np.ndarray] = self._session.run(self._output_names, feeds, options)
+            outputs: list[np.ndarray] = self._session.run(names or self._output_names, feeds, options)
         except _ERRORS as error:
             raise _wrapped_run(error) from error
         return outputs

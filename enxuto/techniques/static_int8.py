@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from enxuto.errors import NotApplicable
 from enxuto.techniques.base import Context, Technique, Work
 
 NodeName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -24,8 +23,10 @@ class StaticInt8(Technique):
     needs_calibration: ClassVar[bool] = True
 
     kind: Literal["static_int8"] = "static_int8"
-    calibration: Literal["minmax", "percentile"] = Field(
-        "minmax", description="How activation ranges are chosen: all values seen, or the given share of them."
+    calibration: Literal["minmax", "percentile", "entropy", "mse"] = Field(
+        "minmax",
+        description="How activation ranges are chosen: all values seen, the given share of them, the range whose "
+        "quantized distribution is closest to the real one (Kullback-Leibler), or the one of least squared error.",
     )
     percentile: float = Field(
         99.99,
@@ -50,26 +51,23 @@ class StaticInt8(Technique):
 
     def requires(self, work: Work, context: Context) -> None:
         from enxuto.graph.normalize import normalized
-        from enxuto.quantization.static import OPERATORS
+        from enxuto.quantization.points import OPERATORS
         from enxuto.quantization.suitable import require_float_linears
 
         require_float_linears(normalized(work.model), OPERATORS)
 
     def apply(self, work: Work, context: Context) -> Work:
+        from enxuto.quantization.range_choice import RangeChoice
         from enxuto.quantization.static import Options, quantize_static
+        from enxuto.quantization.statistics import Statistics
 
-        if context.calibration is None:
-            raise NotApplicable(
-                "Ranges come from calibration data, and the job brings none.",
-                code="calibration_data_missing",
-                hint="Give a dataset for evaluation or calibration.",
-            )
         options = Options(
-            percentile=self.percentile if self.calibration == "percentile" else None,
+            ranges=RangeChoice(self.calibration, self.percentile),
             per_channel=self.per_channel,
             float_stem=self.float_stem,
             embeddings=self.embeddings,
             exclude=frozenset(self.exclude),
         )
-        done = quantize_static(work.model, context.calibration, options, context)
+        seen = Statistics.read(work.statistics) if work.statistics else None
+        done = quantize_static(work.model, seen, options, context)
         return work.with_model(done.model, *done.notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +15,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from enxuto.errors import NotApplicable
 from enxuto.graph.apply import apply_technique
-from enxuto.quantization.calibrate import ranges
-from enxuto.quantization.observe import MinMax
 from enxuto.quantization.static import scheme_for
 from enxuto.techniques import Work
 from enxuto.techniques.static_int8 import StaticInt8
 from enxuto.workload import Workload
 from tests.support import tiny_models
-from tests.support.batches import ArrayBatches, context, drift, outputs_of, samples_for
+from tests.support.batches import context, drift, outputs_of, samples_for
 from tests.support.fused import kernels
 
 
@@ -183,32 +180,6 @@ def test_what_touches_a_tensor_that_is_not_finite_stays_in_floating_point(tmp_pa
 def test_the_processor_decides_the_integers(processor: set[str], activations: str, limit: int) -> None:
     scheme = scheme_for(frozenset(processor), per_channel=True)
     assert (scheme.activations, scheme.weight_limit) == (activations, limit)
-
-
-class Endless(ArrayBatches):
-    """Counts how many samples were asked for at once."""
-
-    largest = 0
-
-    def __call__(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-        for feeds in super().__call__(batch_size):
-            self.largest = max(self.largest, len(feeds["x"]))
-            yield feeds
-
-
-def test_calibration_never_holds_more_than_a_batch(tmp_path: Path) -> None:
-    model = ir.from_proto(tiny_models.mlp(features=16, hidden=1 << 18))
-    batches = Endless({"x": np.zeros((300, 16), dtype=np.float32)})
-    found = ranges(model, ["h"], batches, MinMax, context(tmp_path))
-    assert set(found) == {"h"}
-    assert batches.largest <= 64
-
-
-def test_a_fixed_batch_axis_is_filled_up(tmp_path: Path) -> None:
-    model = ir.from_proto(tiny_models.fixed_convnet(batch=4))
-    image = np.random.default_rng(0).standard_normal((6, 3, 8, 8)).astype(np.float32)
-    found = ranges(model, ["image"], ArrayBatches({"image": image}), MinMax, context(tmp_path))
-    assert (found["image"].low, found["image"].high) == (image.min(), image.max())
 
 
 def test_a_model_that_runs_at_one_batch_size_only_is_calibrated_at_it(tmp_path: Path) -> None:
