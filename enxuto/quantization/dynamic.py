@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
-from enxuto.quantization.affine import quantize_weight, weight_scales
+from enxuto.quantization.affine import half_scales, quantize_weight, weight_scales
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.tables import store_tables
 
@@ -29,6 +29,7 @@ def quantize_dynamic(model: ir.Model, *, per_channel: bool, embeddings: bool, we
         rewriting.product(linear)
     stored = store_tables(model.graph) if embeddings else 0
     ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
+    _forget_shapes(model)
     notes = [f"Matrix products that compute in integers, with activations quantized at run time: {len(products)}."]
     if stored:
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
@@ -48,30 +49,38 @@ class _Rewriting:
         if data is None:
             return
         weight = linear.weight.T if linear.channel_axis == 0 else linear.weight
-        integers, scales, zeros = self._stored(node, weight)
+        integers, scales, new = self._stored(node, weight)
         values, scale, zero = self._dynamic(data).outputs
         name = str(node.outputs[0].name)
         editor = self._editor
-        summed = editor.node("MatMulInteger", [values, integers, zero, zeros], f"{name}_sums")
+        summed = editor.node("MatMulInteger", [values, integers, zero], f"{name}_sums")
         cast = editor.node("Cast", [summed.outputs[0]], f"{name}_cast", attributes={"to": int(ir.DataType.FLOAT)})
         factor = editor.node("Mul", [scale, scales], f"{name}_factor")
         scaled = editor.node("Mul", [cast.outputs[0], factor.outputs[0]], f"{name}_scaled")
-        new = [summed, cast, factor, scaled]
+        new += [summed, cast, factor, scaled]
         if linear.bias is not None:
             bias = editor.weight(f"{name}_bias", linear.bias)
             new.append(editor.node("Add", [scaled.outputs[0], bias], f"{name}_biased"))
         self._editor.replace(node, new)
 
-    def _stored(self, node: ir.Node, weight: np.ndarray) -> tuple[ir.Value, ir.Value, ir.Value]:
+    def _stored(self, node: ir.Node, weight: np.ndarray) -> tuple[ir.Value, ir.Value, list[ir.Node]]:
+        """The integers, their scales, and the node that widens scales that are stored in half precision.
+
+        There is no zero point: none is zero.
+        """
         axis = 1 if self._per_channel else None
-        scales = weight_scales(weight, axis, self._limit)
+        exact = weight_scales(weight, axis, self._limit)
+        scales = half_scales(exact)
         read = node.inputs[1]
         name = f"{read.name if read else node.name}"
-        return (
-            self._editor.weight(f"{name}_int8", quantize_weight(weight, scales, axis, self._limit)),
-            self._editor.weight(f"{name}_scale", scales),
-            self._editor.weight(f"{name}_zero", np.zeros(scales.shape, dtype=np.int8)),
+        integers = self._editor.weight(
+            f"{name}_int8", quantize_weight(weight, scales.astype(np.float32), axis, self._limit)
         )
+        stored = self._editor.weight(f"{name}_scale", scales)
+        if scales.dtype == np.float32:
+            return integers, stored, []
+        wide = self._editor.node("Cast", [stored], f"{name}_wide", attributes={"to": int(ir.DataType.FLOAT)})
+        return integers, wide.outputs[0], [wide]
 
     def _dynamic(self, data: ir.Value) -> ir.Node:
         """One quantization for all readers of a tensor."""
@@ -84,3 +93,12 @@ class _Rewriting:
                 self._graph.insert_after(producer, node)
             self._quantized[data] = node
         return self._quantized[data]
+
+
+def _forget_shapes(model: ir.Model) -> None:
+    """Between inputs and outputs: every runtime infers them anew, and in a small model they take a share of the file."""
+    kept = {*model.graph.inputs, *model.graph.outputs}
+    for node in model.graph:
+        for output in node.outputs:
+            if output not in kept:
+                output.shape = output.type = None
