@@ -1,0 +1,191 @@
+"""Judges and times models of any tool side by side, by the library's own plans and steps."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bench.ahead.cases import Case
+from bench.ahead.make import Made
+from bench.ahead.runner import Workplace
+from enxuto.request import MARGIN, CompareOptions, OptimizeOptions
+from enxuto.search.inspect import inspect_dataset, inspect_model
+from enxuto.search.plan import Plan, PlanFailed, Progress, Reply, Task, found
+from enxuto.search.resolve import resolve_optimize
+from enxuto.search.splits import SampleSplits, split_samples
+from enxuto.search.timing import CONFIRMING, Effort, SideBySide, Timed, time_side_by_side
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
+from enxuto.signature import ModelInput
+from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Failed, Subject
+
+OTHERS_A_PROCESS = 7
+"""Beside the original, which is in every process."""
+_HOPELESS = 0.5
+"""A speedup at which larger batches are not waited for."""
+
+
+@dataclass
+class Row:
+    """A model as one runtime runs it."""
+
+    made: Made | None
+    """None for the original under other settings."""
+    subject: Subject
+    runtime: str
+    size_bytes: int
+    evaluation: Evaluation | None = None
+    timed: dict[int, Timed] = field(default_factory=dict)
+    """By batch size."""
+    reason: str = ""
+    """Why there are no figures."""
+
+    @property
+    def name(self) -> str:
+        return self.made.name if self.made else "original"
+
+    def ratio(self, batch: int) -> float | None:
+        return self.timed[batch].speedup.value if batch in self.timed else None
+
+    def best_batched(self) -> tuple[int, float] | None:
+        """The batch size beyond one at which it gains most over the original at that size."""
+        return max(
+            ((batch, self.timed[batch].speedup.value) for batch in self.timed if batch > 1),
+            default=None,
+            key=lambda pair: pair[1],
+        )
+
+    def holds(self, most_drop: float) -> bool:
+        """Whether it surely loses no more than this."""
+        return bool(self.evaluation and self.evaluation.drop and self.evaluation.drop.high <= most_drop)
+
+
+def spread(timed: Timed) -> float:
+    """Between loads, relative."""
+    return statistics.stdev(timed.ratios) / statistics.fmean(timed.ratios) if len(timed.ratios) > 1 else 0.0
+
+
+class Judge:
+    """What is fixed for a case: its original, its splits and what the original answers."""
+
+    def __init__(self, place: Workplace, case: Case) -> None:
+        self._place = place
+        self.model: ModelInput = place.drive(inspect_model(place.model(case.model), case.model.name))
+        data = [
+            place.drive(inspect_dataset(place.add(path), path.name)) if path else None
+            for path in (case.evaluation, case.calibration)
+        ]
+        options = OptimizeOptions(
+            metric=case.settings.metric, preprocessing=case.settings.preprocessing, workload=case.settings.workload
+        )
+        self.request = resolve_optimize(options, self.model, data[0])
+        self.splits: SampleSplits = split_samples(*data, self.request.seed)
+        self.original = Row(None, Subject(model=self.model.file), "onnxruntime", self.model.inspection.size_bytes)
+        self._reference: EvaluationFiles | None = None
+
+    @property
+    def batch_is_fixed(self) -> bool:
+        return self.model.inspection.batch_size is not None
+
+    def rows(self, made: Sequence[Made]) -> list[Row]:
+        """Every model under the runtimes that can be asked to run it, and the original under OpenVINO too."""
+        rows = [
+            Row(None, Subject(model=self.model.file, settings=settings), runtime, self.original.size_bytes)
+            for runtime, settings in (
+                ("openvino f32", OpenVinoSettings()),
+                ("openvino bf16", OpenVinoSettings(precision="bf16")),
+            )
+        ]
+        for each in made:
+            if each.model is None:
+                rows.append(Row(each, self.original.subject, "-", 0, reason=each.note))
+                continue
+            digest = self._place.model(each.model)
+            for runtime, settings in _ways(each):
+                rows.append(Row(each, Subject(model=digest, settings=settings), runtime, each.size_bytes))
+        return rows
+
+    def evaluate(self, row: Row) -> None:
+        """On the samples that prove: they calibrated nothing and chose nothing."""
+        outcome = self._place.drive(self._evaluation(row.subject))
+        if isinstance(outcome, Failed):
+            row.reason = outcome.finding.detail
+        else:
+            row.evaluation = outcome
+
+    def _evaluation(self, subject: Subject) -> Plan[Evaluation | Failed]:
+        samples, metric = self.splits.confirmation, self.request.metric
+        if samples is None or metric is None:
+            raise SystemExit("a case needs data/eval.npz")
+
+        def asked(subject: Subject) -> Task:
+            step = EvaluateModel(
+                subject=subject,
+                samples=samples,
+                preprocessing=self.request.preprocessing,
+                metric=metric,
+                workload=self.request.workload,
+                reference=self._reference,
+            )
+            return Task(step, Progress("evaluate", "evaluating", 0.0))
+
+        if self._reference is None:
+            reply = yield asked(self.original.subject)
+            if isinstance(reply.outcome, Failed):
+                raise PlanFailed(reply.outcome.finding)
+            first = found(reply.outcome, Evaluation)
+            self.original.evaluation = first
+            files = reply.outcome.files
+            outputs = {name: files[file] for name, file in first.outputs_files.items()}
+            self._reference = EvaluationFiles(scores=files[first.scores_file], outputs=outputs)
+        reply = yield asked(subject)
+        return reply.outcome if isinstance(reply.outcome, Failed) else found(reply.outcome, Evaluation)
+
+    def time(self, rows: Sequence[Row], batch: int, loads: int, rounds: int) -> Iterator[str]:
+        """All that run, beside the original in every process; says what is being done."""
+        running = [row for row in rows if not row.reason and (row.ratio(1) or 1.0) >= _HOPELESS]
+        for start in range(0, len(running), OTHERS_A_PROCESS):
+            group = running[start : start + OTHERS_A_PROCESS]
+            yield f"batch {batch}: {', '.join(f'{row.name} ({row.runtime})' for row in group)}"
+            if not self._time_group(group, batch, loads, rounds, start):
+                for row in group:  # one of them spoils it for the others
+                    self._time_group([row], batch, loads, rounds, start)
+
+    def _time_group(self, group: Sequence[Row], batch: int, loads: int, rounds: int, first: int) -> bool:
+        workload = self.request.workload.model_copy(update={"batch_size": batch})
+        options = CompareOptions(workload=workload, preprocessing=self.request.preprocessing, seed=self.request.seed)
+        effort = Effort(
+            first_load=10_000 + 100 * first,
+            least=loads,
+            most=loads,
+            narrow=CONFIRMING.narrow,
+            budget_s=float("inf"),
+            block_ms=CONFIRMING.block_ms,
+            rounds=rounds,
+        )
+        subjects = [self.original.subject, *(row.subject for row in group)]
+
+        def plan() -> Generator[Task, Reply, SideBySide | Failed]:
+            progress = Progress("measure", "timing", 0.0)
+            samples = self.splits.confirmation
+            return (yield from time_side_by_side(subjects, options, samples, effort, MARGIN, lambda _: progress))
+
+        outcome = self._place.drive(plan())
+        if isinstance(outcome, Failed):
+            if len(group) == 1:
+                group[0].reason = f"batch {batch}: {outcome.finding.detail}"
+            return False
+        self.original.timed[batch] = outcome.timed[0]
+        for row, timed in zip(group, outcome.timed[1:], strict=True):
+            row.timed[batch] = timed
+        return True
+
+
+def _ways(made: Made) -> list[tuple[str, RunSettings]]:
+    if made.settings is not None:
+        settings = made.settings
+        extra = f" {settings.precision}" if isinstance(settings, OpenVinoSettings) else ""
+        return [(f"{settings.runtime}{extra}", settings)]
+    if made.model is not None and made.model.suffix == ".xml":
+        return [("openvino f32", OpenVinoSettings())]
+    return [("onnxruntime", OnnxRuntimeSettings()), ("openvino f32", OpenVinoSettings())]
