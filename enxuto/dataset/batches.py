@@ -31,8 +31,11 @@ class SampleBatches:
                 code="data_does_not_fit",
                 hint="Name each array as the model's input that it is meant for.",
             )
-        order = np.random.default_rng(samples.seed).permutation(samples.count)
-        self.indices = order[samples.start : samples.stop]
+        order = np.random.default_rng(samples.seed).permutation(samples.count // samples.group)
+        self.group = samples.group
+        """Rows that belong together; they are read one after the other."""
+        self._groups = order[samples.start // samples.group : samples.stop // samples.group]
+        self.indices = (self._groups[:, None] * samples.group + np.arange(samples.group)).reshape(-1)
         """Positions in the dataset, in the order in which they are read."""
         self._inputs = inputs
         self._preprocessing = preprocessing
@@ -44,6 +47,11 @@ class SampleBatches:
     def count(self) -> int:
         return len(self.indices)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the model's inputs."""
+        return [spec.name for spec in self._inputs]
+
     def __call__(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, self.count, batch_size):
             yield self.take(np.arange(start, min(start + batch_size, self.count)))
@@ -54,11 +62,16 @@ class SampleBatches:
         return {spec.name: self._prepared(spec, rows) for spec in self._inputs}
 
     def labels(self) -> np.ndarray | None:
-        """One for each sample, in the same order; None where the dataset has none, or one for each pair."""
-        if self._labels is None:
+        """One for each row or one for each group of rows, in the same order; None where the dataset has none, or in
+        another number."""
+        stored = self.all_labels()
+        if stored is None or len(stored) not in (self._dataset_count, self._dataset_count // self.group):
             return None
-        stored = _map(self._labels)
-        return np.ascontiguousarray(stored[self.indices]) if len(stored) == self._dataset_count else None
+        return np.ascontiguousarray(stored[self.indices if len(stored) == self._dataset_count else self._groups])
+
+    def all_labels(self) -> np.ndarray | None:
+        """As they are stored, of samples that play other roles too; mapped, not read."""
+        return None if self._labels is None else _map(self._labels)
 
     def _prepared(self, spec: TensorSpec, rows: np.ndarray) -> np.ndarray:
         stored = np.asarray(self._arrays[spec.name][rows])

@@ -1,4 +1,4 @@
-"""How much of the metric was lost against the baseline on the same samples, with one-sided bounds."""
+"""How much of a metric that is a mean of scores was lost on the same samples, with one-sided bounds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import math
 
 import numpy as np
 
-from enxuto.errors import BadInput
+from enxuto.judge.bounds import BOOTSTRAP_FROM, RESAMPLES, refuse_no_share, refuse_too_few, resampled_level
 from enxuto.judge.paired_score import lower_bound, upper_bound
-from enxuto.judge.student import NORMAL, expanded_level, t_quantile
+from enxuto.judge.student import t_quantile
 from enxuto.steps import Drop
 
-RESAMPLES = 4000
-_BOOTSTRAP_FROM = 5
-"""Fewer samples cannot bound their own mean by resampling: Student's t is used."""
 _CHUNK_ELEMENTS = 1 << 20
 
 
@@ -39,7 +36,8 @@ def paired_drop(
     """
     loss = baseline - candidate if higher_is_better else candidate - baseline
     weight = baseline if relative else np.ones_like(baseline)
-    _check(weight, relative)
+    refuse_too_few(len(weight))
+    refuse_no_share(float(weight.mean()), len(weight), relative)
     worse, better = int(np.count_nonzero(loss > 0)), int(np.count_nonzero(loss < 0))
     value = float(loss.sum() / weight.sum())
     binary = _is_binary(baseline, candidate)
@@ -63,6 +61,7 @@ def paired_drop(
         worse=worse,
         better=better,
         p_value=mcnemar(worse, better) if binary else None,
+        resamples=None if counted or confidence == 0.5 else RESAMPLES,
     )
 
 
@@ -81,21 +80,6 @@ def _is_binary(*scores: np.ndarray) -> bool:
     return all(np.isin(array, (0, 1)).all() for array in scores)
 
 
-def _check(weight: np.ndarray, relative: bool) -> None:
-    if len(weight) < 2:
-        raise BadInput(
-            f"{len(weight)} sample carries no interval of the drop",
-            code="too_few_samples",
-            hint="Give more evaluation samples.",
-        )
-    if relative and not weight.sum() > 0:
-        raise BadInput(
-            f"the baseline's metric is {weight.mean():g} over {len(weight)} samples: a drop cannot be a share of it",
-            code="metric_is_zero",
-            hint="Check that the labels belong to this model, or ask for an absolute drop (relative: false).",
-        )
-
-
 def _bootstrap_bound(loss: np.ndarray, weight: np.ndarray, confidence: float, seed: int) -> float:
     """Upper bound of ``sum(loss) / sum(weight)``: the worst sample counts twice, since what is rare hides.
 
@@ -107,11 +91,10 @@ def _bootstrap_bound(loss: np.ndarray, weight: np.ndarray, confidence: float, se
     influence = (loss - value * weight) / weight.mean()
     if not influence.any():
         return value
-    if len(loss) <= _BOOTSTRAP_FROM:
+    if len(loss) <= BOOTSTRAP_FROM:
         return value + t_quantile(confidence, len(loss) - 2) * float(influence.std(ddof=1)) / math.sqrt(len(loss) - 1)
     drops = np.sort(_resampled(loss, weight, seed))
-    tail = NORMAL.inv_cdf(expanded_level(confidence, len(loss)))
-    return float(np.quantile(drops, _bca_level(drops, value, influence, -tail)))
+    return float(np.quantile(drops, resampled_level(drops, value, influence, confidence, len(loss))))
 
 
 def _resampled(loss: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
@@ -124,16 +107,3 @@ def _resampled(loss: np.ndarray, weight: np.ndarray, seed: int) -> np.ndarray:
         weights[start : start + chunk] = weight[picked].sum(axis=1)
     defined = weights > 0
     return losses[defined] / weights[defined]
-
-
-def _bca_level(drops: np.ndarray, value: float, influence: np.ndarray, z: float) -> float:
-    """Where to cut the sorted drops: bias-corrected and accelerated.
-
-    The acceleration comes from the influence of each sample, which costs no leaving-one-out. Source: Efron, "Better
-    Bootstrap Confidence Intervals", JASA 82 (1987), 171–185, section 7.
-    """
-    share_below = (np.count_nonzero(drops < value) + np.count_nonzero(drops <= value)) / (2 * len(drops))
-    bias = NORMAL.inv_cdf(min(max(share_below, 1 / len(drops)), 1 - 1 / len(drops)))
-    acceleration = float((influence**3).sum() / (6 * (influence**2).sum() ** 1.5))
-    shifted = bias + z
-    return NORMAL.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-9))

@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput
-from enxuto.judge.drop import paired_drop
+from enxuto.judge.answers import answers, depends_on_batch
+from enxuto.judge.compared import Compared
 from enxuto.judge.fidelity import FidelityMeter
-from enxuto.judge.outputs import OutputWriter, Reference, is_numeric
-from enxuto.judge.scores import score_samples
-from enxuto.metric import Agreement, Metric
-from enxuto.runtimes import LoadedModel, load_model
+from enxuto.judge.outputs import OutputWriter, Reference, ScoreWriter, is_numeric
+from enxuto.judge.scoring import Held, Scorer, Seen, summarize
+from enxuto.judge.value import checked_value
+from enxuto.metric import Agreement, BinaryCrossEntropy, MeanAveragePrecision, Metric, PeakSignalToNoise, Spearman
+from enxuto.runtimes import load_model
 from enxuto.schema import Digest
-from enxuto.signature import TensorSpec, fixed_batch
-from enxuto.steps import Drop, EvaluateModel, Evaluation, Fidelity
-
-_SCORES_FILE = "scores.npy"
-_WORST = 20
+from enxuto.signature import TensorSpec
+from enxuto.steps import EvaluateModel, Evaluation, Fidelity
 
 
 def evaluate_model(step: EvaluateModel, files: Mapping[Digest, Path], out: Path) -> Evaluation:
-    """Evaluate under the step's workload, its batch size included: ranges that a model takes from its inputs, as
-    dynamic quantization does, span a batch, so that the metric depends on it.
+    """Evaluate under the step's workload; its batch size is kept wherever an answer may depend on it.
 
     Raises:
         BadInput: the model does not run on these samples, or its output, the labels and the metric do not fit.
     """
-    model = load_model(files[step.subject.model], step.subject.settings, step.workload.threads)
+    path, settings = files[step.subject.model], step.subject.settings
+    model = load_model(path, settings, step.workload.threads)
     samples = SampleBatches(step.samples, files, step.preprocessing, model.inputs)
     if not samples.count:
         raise BadInput("no samples to evaluate on", code="too_few_samples", hint="Give more evaluation samples.")
     reference = Reference(step.reference, files) if step.reference else None
-    judge = _Judge(step.metric, model.outputs, samples.labels(), reference)
-    scores = np.lib.format.open_memmap(out / _SCORES_FILE, mode="w+", dtype=np.float64, shape=(samples.count,))
+    judge = _Judge(step.metric, model.outputs, samples, reference)
     writer = OutputWriter(out, samples.count)
-    for start, outputs in _run(model, samples, step.workload.batch_size):
-        batch_scores = judge.score(start, outputs)
-        scores[start : start + len(batch_scores)] = batch_scores
+    scores = ScoreWriter(out, samples.count // judge.rows_a_unit)
+    for seen in answers(model, samples, step.workload.batch_size, may_grow=not depends_on_batch(path, settings)):
+        scores.add(judge.score(seen))
         if reference is None:
-            writer.add(start, outputs)
+            writer.add(seen.start, seen.outputs)
         else:
-            judge.compare(start, outputs)
-    scores.flush()
+            judge.compare(seen)
+    units = scores.finished()
     if reference is None:
         judge.refuse_ruins()
-    drop = _drop(step, reference, scores) if reference else None
-    worst = _worst(step.metric, reference.scores, scores) if reference else []
+    labels = samples.all_labels()
+    value = checked_value(step, summarize(step.metric, units, labels), labels)
+    compared = Compared(step, reference.scores, units, labels, judge.rows_a_unit) if reference else None
+    worst = compared.worst() if compared else []
     return Evaluation(
-        metric_value=float(scores.mean()),
+        metric_value=value,
         samples=samples.count,
-        drop=drop,
+        drop=compared.drop() if compared else None,
         fidelity=judge.fidelity(),
-        scores_file=_SCORES_FILE,
+        scores_file=scores.name,
         outputs_files=writer.names(),
         worst=[int(samples.indices[position]) for position, _ in worst],
         worst_losses=[loss for _, loss in worst],
@@ -66,52 +66,47 @@ class _Judge:
     """Scores batches of outputs and adds up how alike they are to the original's."""
 
     def __init__(
-        self, metric: Metric, outputs: Sequence[TensorSpec], labels: np.ndarray | None, reference: Reference | None
+        self, metric: Metric, outputs: list[TensorSpec], samples: SampleBatches, reference: Reference | None
     ) -> None:
         names = [output.name for output in outputs]
-        self._metric = metric
-        self._judged = _judged(metric, names)
         self._originals = reference.pair(names) if reference else {}
-        self._truth = labels
-        if isinstance(metric, Agreement):
-            self._truth = _original(self._judged, self._originals) if reference else None
+        held = Held.of(samples, self._originals if reference else None)
+        self._scorer = Scorer(metric, names, samples.names, held)
         self._floats = [output.name for output in outputs if "float" in output.dtype]
+        self._chooses = _chooses(metric)
         self._meter = FidelityMeter()
         self._compared = False
         self._some_sound = False
 
-    def score(self, start: int, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        if self._judged not in outputs:
-            raise BadInput(
-                f"the first axis of output {self._judged!r} does not count samples",
-                code="output_not_per_sample",
-                hint="Name another output in the metric: one whose first axis is the batch.",
-            )
-        output = outputs[self._judged]
-        self._some_sound = self._some_sound or _some_sound(output)
-        truth = None if self._truth is None else self._truth[start : start + len(output)]
-        return score_samples(self._metric, output, truth)
+    @property
+    def rows_a_unit(self) -> int:
+        return self._scorer.rows
+
+    def score(self, seen: Seen) -> np.ndarray:
+        judged = seen.whole.get(self._scorer.judged)
+        self._some_sound = self._some_sound or judged is None or _some_sound(judged)
+        return self._scorer(seen)
 
     def refuse_ruins(self) -> None:
         """Of a model that computes NaN on everything no accuracy can be told, and none be lost."""
         if not self._some_sound:
             raise BadInput(
-                f"output {self._judged!r} holds NaN or infinity for every sample",
+                f"output {self._scorer.judged!r} holds NaN or infinity for every sample",
                 code="outputs_not_finite",
                 hint="Check that the data is preprocessed as the model wants it, and that the model itself is sound.",
             )
 
-    def compare(self, start: int, outputs: Mapping[str, np.ndarray]) -> None:
+    def compare(self, seen: Seen) -> None:
         """Take in the outputs that the original has too. Chosen classes have no noise where there are scores."""
-        for name, output in outputs.items():
+        for name, output in seen.outputs.items():
             kept = self._originals.get(name)
             if kept is None or kept.shape[1:] != output.shape[1:] or not is_numeric(output):
                 continue
-            original = kept[start : start + len(output)]
+            original = kept[seen.start : seen.start + len(output)]
             if not self._floats or name in self._floats:
                 self._compared = True
                 self._meter.add(output, original)
-            if name == self._judged:
+            if name == self._scorer.judged and self._chooses:
                 self._meter.add_choices(output, original)
 
     def fidelity(self) -> Fidelity | None:
@@ -119,73 +114,16 @@ class _Judge:
         return self._meter.result() if self._compared else None
 
 
-def _run(model: LoadedModel, samples: SampleBatches, batch_size: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Outputs by name whose first axis counts samples, beside the position of the first of these samples."""
-    size = fixed_batch(model.inputs) or batch_size
-    start = 0
-    for batch in samples(size):
-        count = len(next(iter(batch.values())))
-        outputs = zip(model.outputs, model.run(_filled(batch, size)), strict=True)
-        yield start, {spec.name: output[:count] for spec, output in outputs if output.ndim and len(output) == size}
-        start += count
-
-
-def _filled(batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Repeat samples until the batch is full: a model may run at one size only, whatever its axis says."""
-    if all(len(array) == size for array in batch.values()):
-        return dict(batch)
-    return {name: np.resize(array, (size, *array.shape[1:])) for name, array in batch.items()}
+def _chooses(metric: Metric) -> bool:
+    """Whether the highest number of an output may be a choice: it is none in an embedding, a picture or a box."""
+    if isinstance(metric, Agreement):
+        return metric.by != "cosine"
+    return not isinstance(metric, Spearman | PeakSignalToNoise | BinaryCrossEntropy | MeanAveragePrecision)
 
 
 def _some_sound(output: np.ndarray) -> bool:
     """Whether any sample's output is without NaN and infinity; minus infinity is how a score is masked."""
-    if output.dtype.kind != "f":
+    if output.dtype.kind != "f" or not output.size:
         return True
-    ruined = (np.isnan(output) | np.isposinf(output)).reshape(len(output), -1).any(axis=1)
-    return not ruined.all()
-
-
-def _judged(metric: Metric, names: Sequence[str]) -> str:
-    if metric.output is None and names:
-        return names[0]
-    if metric.output is None or metric.output not in names:
-        raise BadInput(
-            f"the metric judges output {metric.output or 0!r}, and the model's tensor outputs are {list(names)}",
-            code="output_missing",
-            hint="Name one of the model's tensor outputs in the metric; sequences and maps cannot be judged.",
-        )
-    return metric.output
-
-
-def _original(judged: str, originals: Mapping[str, np.ndarray]) -> np.ndarray:
-    if judged not in originals:
-        raise BadInput(
-            f"the original left no output to compare {judged!r} with, only {sorted(originals)}",
-            code="no_original_output",
-            hint="Agreement wants a numeric output whose shape is the same for every sample; name one in the metric.",
-        )
-    return originals[judged]
-
-
-def _drop(step: EvaluateModel, reference: Reference, scores: np.ndarray) -> Drop:
-    if reference.scores.shape != scores.shape:
-        raise BadInput(
-            f"the reference was evaluated on {len(reference.scores)} samples, this model on {len(scores)}",
-            code="reference_does_not_match",
-            hint="Compare evaluations of the same samples.",
-        )
-    return paired_drop(
-        np.asarray(reference.scores),
-        np.asarray(scores),
-        higher_is_better=step.metric.higher_is_better,
-        relative=step.relative,
-        confidence=step.confidence,
-        seed=step.samples.seed,
-    )
-
-
-def _worst(metric: Metric, before: np.ndarray, after: np.ndarray) -> list[tuple[int, float]]:
-    """Positions of the samples that lost most and what each lost, the greatest loss first."""
-    loss = before - after if metric.higher_is_better else after - before
-    order = np.argsort(-loss, kind="stable")[:_WORST]
-    return [(int(position), float(loss[position])) for position in order if loss[position] > 0]
+    ruined = (np.isnan(output) | np.isposinf(output)).reshape(len(output), -1).any(axis=1) if output.ndim else False
+    return not np.all(ruined)

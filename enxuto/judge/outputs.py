@@ -44,6 +44,33 @@ class OutputWriter:
                 self._arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=output.dtype, shape=shape)
 
 
+class ScoreWriter:
+    """Writes what the metric makes of each unit, in the order in which units come."""
+
+    name = "scores.npy"
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._path = folder / self.name
+        self._count = count
+        self._array: np.memmap | None = None
+        self._written = 0
+
+    def add(self, scores: np.ndarray) -> None:
+        """Shape [units] or [units, numbers]; a batch may complete no unit."""
+        if self._array is None:
+            shape = (self._count, *scores.shape[1:])
+            self._array = np.lib.format.open_memmap(self._path, mode="w+", dtype=np.float64, shape=shape)
+        self._array[self._written : self._written + len(scores)] = scores
+        self._written += len(scores)
+
+    def finished(self) -> np.ndarray:
+        """All of them, mapped."""
+        assert self._array is not None, "there are samples"  # noqa: S101
+        assert self._written == self._count, "every unit is scored"  # noqa: S101
+        self._array.flush()
+        return self._array
+
+
 class Reference:
     """What the original left when it was evaluated on the same samples."""
 

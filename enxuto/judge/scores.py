@@ -1,28 +1,37 @@
-"""How good each sample's output is, by the metric: float64, one score a sample."""
+"""How good each sample's output is, by the metric: float64, one score a sample, or what a metric is made of."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from enxuto.errors import BadInput
-from enxuto.metric import Agreement, MeanSquaredError, Metric, TopK
+from enxuto.judge.fit import labels_of_classes, misfit, needed, shaped
+from enxuto.judge.likelihood import binary_cross_entropy, cross_entropy, refuse_not_finite
+from enxuto.metric import Agreement, BinaryCrossEntropy, MeanSquaredError, Perplexity, TopK
+
+PerSample = TopK | MeanSquaredError | Agreement | BinaryCrossEntropy | Perplexity
+"""Metrics that look at one output and its truth, sample by sample."""
 
 
-def score_samples(metric: Metric, output: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
+def score_samples(metric: PerSample, output: np.ndarray, truth: np.ndarray | None) -> np.ndarray:
     """Score a batch; ``truth`` holds its labels, or the original's output for agreement.
 
-    Agreement with no original to agree with is 1: a model agrees with itself.
+    Shape [n], but for perplexity [n, 2]: the cross-entropy of a sample and the number of its positions. Agreement with
+    no original to agree with is 1: a model agrees with itself.
 
     Raises:
-        BadInput: output and labels do not fit each other, or a mean squared error that is not finite.
+        BadInput: output and labels do not fit each other, or an error that is not finite.
     """
     match metric:
         case TopK():
-            return _per_sample(_within_top(output, _labels(truth), metric.k))
+            return _per_sample(_within_top(output, needed(truth), metric.k))
         case MeanSquaredError():
-            return _squared_error(output, _labels(truth))
+            return squared_error(output, needed(truth))
         case Agreement():
             return np.ones(len(output)) if truth is None else _agreement(metric, output, truth)
+        case BinaryCrossEntropy():
+            return binary_cross_entropy(metric, output, needed(truth))
+        case Perplexity():
+            return cross_entropy(output, needed(truth))
 
 
 def is_class_index(output: np.ndarray) -> bool:
@@ -45,11 +54,11 @@ def same_choice(output: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _within_top(output: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     if is_class_index(output):
-        hit: np.ndarray = output == _shaped(labels, output.shape)
+        hit: np.ndarray = output == shaped(labels, output.shape)
         return hit
     if output.ndim < 2:
-        raise _misfit(f"top-{k} wants scores along a last axis, and the output has shape {list(output.shape)}")
-    labels = _class_labels(_shaped(labels, output.shape[:-1]), classes=output.shape[-1])
+        raise misfit(f"top-{k} wants scores along a last axis, and the output has shape {list(output.shape)}")
+    labels = labels_of_classes(shaped(labels, output.shape[:-1]), output.shape[-1])
     chosen = np.take_along_axis(output, labels[..., None], axis=-1)
     earlier = np.arange(output.shape[-1]) < labels[..., None]  # as argmax does, the first of equals wins
     rank = ((output > chosen) | ((output == chosen) & earlier)).sum(axis=-1)
@@ -58,29 +67,25 @@ def _within_top(output: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return within
 
 
-def _squared_error(output: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    difference = output.astype(np.float64) - _shaped(labels, output.shape)
+def squared_error(output: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The mean over each sample's elements: [n]."""
+    difference = output.astype(np.float64) - shaped(labels, output.shape)
     scores = _per_sample(difference * difference)
-    if not np.isfinite(scores).all():
-        ruined = np.count_nonzero(~np.isfinite(scores))
-        raise BadInput(
-            f"{ruined} of {len(scores)} samples in a batch have no finite squared error",
-            code="outputs_not_finite",
-            hint="The model computes NaN or infinity on this data, or the labels hold it.",
-        )
+    refuse_not_finite(scores, "squared error")
     return scores
 
 
 def _agreement(metric: Agreement, output: np.ndarray, original: np.ndarray) -> np.ndarray:
     if output.shape != original.shape:
-        raise _misfit(f"the output has shape {list(output.shape)}, the original's has {list(original.shape)}")
+        raise misfit(f"the output has shape {list(output.shape)}, the original's has {list(original.shape)}")
     looks_like_scores = is_class_index(output) or (output.ndim == 2 and output.shape[1] >= 2)
     if (metric.by or ("argmax" if looks_like_scores else "cosine")) == "argmax":
         return _per_sample(same_choice(output, original))
-    return _cosine(output.reshape(len(output), -1), original.reshape(len(original), -1))
+    return cosine(output.reshape(len(output), -1), original.reshape(len(original), -1))
 
 
-def _cosine(output: np.ndarray, original: np.ndarray) -> np.ndarray:
+def cosine(output: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """Of each row with the other's: [n]. Rows that are not finite are like nothing, two rows of zeros are alike."""
     left, right = output.astype(np.float64), original.astype(np.float64)
     elements: np.ndarray = np.isfinite(left) & np.isfinite(right)
     finite = elements.reshape(len(left), -1).min(axis=1, keepdims=True)
@@ -95,37 +100,3 @@ def _cosine(output: np.ndarray, original: np.ndarray) -> np.ndarray:
 def _per_sample(values: np.ndarray) -> np.ndarray:
     means: np.ndarray = values.reshape(len(values), -1).mean(axis=1, dtype=np.float64)
     return means
-
-
-def _labels(truth: np.ndarray | None) -> np.ndarray:
-    if truth is None:
-        raise _misfit("this metric needs labels and the dataset has none")
-    return truth
-
-
-def _shaped(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Axes of one element, such as [n, 1] beside [n], are no difference."""
-    if _wide_axes(labels.shape) != _wide_axes(shape):
-        raise _misfit(f"labels of shape {list(labels.shape)} do not fit an output that wants {list(shape)}")
-    return labels.reshape(shape)
-
-
-def _wide_axes(shape: tuple[int, ...]) -> list[int]:
-    return [*shape[:1], *(size for size in shape[1:] if size != 1)]
-
-
-def _class_labels(labels: np.ndarray, classes: int) -> np.ndarray:
-    if labels.dtype.kind not in "biu":
-        raise _misfit(f"top-k wants integer labels, not {labels.dtype}")
-    strange = labels[(labels < 0) | (labels >= classes)]
-    if strange.size:
-        raise _misfit(f"label {strange[0]} is none of the {classes} classes of the output, which count from 0")
-    return labels.astype(np.int64)
-
-
-def _misfit(detail: str) -> BadInput:
-    return BadInput(
-        detail,
-        code="labels_do_not_fit",
-        hint="Give labels that fit the judged output, name another output in the metric, or choose another metric.",
-    )

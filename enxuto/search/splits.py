@@ -48,24 +48,34 @@ def split_samples(evaluation: DatasetInput | None, calibration: DatasetInput | N
         calibration = None
     own = None
     if calibration is not None:
-        own = _part(calibration, 0, min(calibration.inspection.count, _MOST_FOR_CALIBRATION), seed)
+        most = _MOST_FOR_CALIBRATION // _group(calibration) * _group(calibration)
+        own = _part(calibration, 0, min(calibration.inspection.count, most), seed)
     if evaluation is None:
         return SampleSplits(own, None, None)
-    total = evaluation.inspection.count
+    group = _group(evaluation)
+    total = evaluation.inspection.count // group
     if total < _FEWEST:
+        what = "sample(s)" if group == 1 else "pair(s)"
         raise BadInput(
-            f"The evaluation dataset '{evaluation.name}' has {total} sample(s); at least {_FEWEST} are needed to "
+            f"The evaluation dataset '{evaluation.name}' has {total} {what}; at least {_FEWEST} are needed to "
             "calibrate, to choose and to prove on different ones.",
             code="too_few_samples",
             hint="Send more samples: several hundred let an accuracy limit of 1 % be proven.",
         )
-    calibrating = 0 if own else max(1, min(round(total * _CALIBRATION_SHARE), _MOST_FOR_CALIBRATION))
+    calibrating = 0 if own else max(1, min(round(total * _CALIBRATION_SHARE), _MOST_FOR_CALIBRATION // group))
     selecting = max(_FEWEST_JUDGED, round((total - calibrating) * _SELECTION_SHARE))
+    first, second = calibrating * group, (calibrating + selecting) * group
     return SampleSplits(
-        calibration=own or _part(evaluation, 0, calibrating, seed),
-        selection=_part(evaluation, calibrating, calibrating + selecting, seed),
-        confirmation=_part(evaluation, calibrating + selecting, total, seed),
+        calibration=own or _part(evaluation, 0, first, seed),
+        selection=_part(evaluation, first, second, seed),
+        confirmation=_part(evaluation, second, total * group, seed),
     )
+
+
+def _group(dataset: DatasetInput) -> int:
+    """Two rows make a sample where labels are a half as many: neither may calibrate while the other proves."""
+    labels = dataset.inspection.labels
+    return 2 if labels and labels.shape[0] * 2 == dataset.inspection.count else 1
 
 
 def _part(dataset: DatasetInput, start: int, stop: int, seed: int) -> Samples:
@@ -77,4 +87,5 @@ def _part(dataset: DatasetInput, start: int, stop: int, seed: int) -> Samples:
         start=start,
         stop=stop,
         seed=seed,
+        group=_group(dataset),
     )

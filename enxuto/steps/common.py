@@ -19,6 +19,9 @@ class Samples(Value):
     start: int = Field(ge=0)
     stop: int
     seed: int
+    group: int = Field(1, ge=1)
+    """Rows that belong together and stay together in any order: 2 where labels are one for rows 2i and 2i + 1. Bounds
+    and count are in rows, and multiples of it."""
 
 
 class Subject(Value):

@@ -17,7 +17,7 @@ class EvaluationFiles(Value):
     """What an evaluation leaves for those that are compared with it."""
 
     scores: Digest
-    """``.npy`` of float64, one a sample."""
+    """``.npy`` of float64: one a sample, or a row of what the metric is made of for each sample or pair."""
     outputs: dict[str, Digest]
     """``.npy`` by the output's name, the first axis counts samples."""
 
@@ -53,6 +53,7 @@ class Drop(Value):
     method: Literal["paired_score", "paired_bootstrap"]
     """Tango's score interval for paired proportions, or the bootstrap over samples."""
     samples: int
+    """Rows of the data: a pair, where pairs are judged, is two, here and below."""
     worse: int
     """Samples that score lower than with the baseline."""
     better: int
@@ -60,6 +61,9 @@ class Drop(Value):
     p_value: float | None = None
     """Two-sided, of the exact McNemar test that as many samples got worse as better; null for scores that are not
     just right or wrong."""
+    resamples: int | None = None
+    """How often the bootstrap drew; null for other methods. Metrics that cost much, such as average precision over
+    many detections, are drawn less often."""
 
 
 class Fidelity(Value):
@@ -76,7 +80,7 @@ class Fidelity(Value):
 
 class Evaluation(Value):
     metric_value: float
-    """Mean score over the samples."""
+    """Mean score over the samples, or what else the metric makes of them."""
     samples: int
     drop: Drop | None = None
     """Against the reference, where there was one."""
@@ -85,6 +89,6 @@ class Evaluation(Value):
     outputs_files: dict[str, str]
     """File by the output's name; empty where a reference was given."""
     worst: list[int] = Field(default_factory=list)
-    """Dataset indices of the samples that lost most, at most 20."""
+    """Dataset indices of the samples that lost most, at most 20; of a pair, that of its first row."""
     worst_losses: list[float] = Field(default_factory=list)
-    """What each of them lost, in the metric's own unit."""
+    """What each of them lost, in the metric's own unit; of a rank correlation, what it adds to the loss."""

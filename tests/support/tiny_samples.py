@@ -35,7 +35,13 @@ class StepFiles(dict[Digest, Path]):
         return self.add(self._draft)
 
     def samples(
-        self, arrays: dict[str, np.ndarray], labels: np.ndarray | None = None, *, stop: int | None = None, seed: int = 0
+        self,
+        arrays: dict[str, np.ndarray],
+        labels: np.ndarray | None = None,
+        *,
+        stop: int | None = None,
+        seed: int = 0,
+        group: int = 1,
     ) -> Samples:
         count = len(next(iter(arrays.values())))
         return Samples(
@@ -45,4 +51,5 @@ class StepFiles(dict[Digest, Path]):
             start=0,
             stop=count if stop is None else stop,
             seed=seed,
+            group=group,
         )
