@@ -96,7 +96,7 @@ class _Rewriting:
 
 
 def _forget_shapes(model: ir.Model) -> None:
-    """Between inputs and outputs: every runtime infers them anew, and in a small model they take a share of the file."""
+    """Between inputs and outputs: every runtime infers them anew, and in a small model they take space."""
     kept = {*model.graph.inputs, *model.graph.outputs}
     for node in model.graph:
         for output in node.outputs:

@@ -11,12 +11,20 @@ from enxuto.techniques.dynamic_int8 import DynamicInt8
 from enxuto.techniques.graph_optimization import GraphOptimization
 from enxuto.techniques.half_weights import HalfWeights
 from enxuto.techniques.magnitude_pruning import MagnitudePruning
+from enxuto.techniques.smooth_quant import SmoothQuant
 from enxuto.techniques.static_int8 import StaticInt8
 from enxuto.techniques.transformer_fusion import TransformerFusion
 from enxuto.techniques.weight_only import WeightOnly
 
 AnyTechnique = Annotated[
-    GraphOptimization | TransformerFusion | HalfWeights | DynamicInt8 | StaticInt8 | WeightOnly | MagnitudePruning,
+    GraphOptimization
+    | TransformerFusion
+    | SmoothQuant
+    | HalfWeights
+    | DynamicInt8
+    | StaticInt8
+    | WeightOnly
+    | MagnitudePruning,
     Field(discriminator="kind"),
 ]
 
@@ -28,6 +36,7 @@ __all__ = [
     "GraphOptimization",
     "HalfWeights",
     "MagnitudePruning",
+    "SmoothQuant",
     "StaticInt8",
     "Technique",
     "TransformerFusion",
