@@ -8,13 +8,16 @@ from enxuto.machine import this_machine
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.scenario import Offline, Server
 from enxuto.search.candidates import propose
+from enxuto.search.halving import LOOK
 from enxuto.search.knee import BUDGET_S, LARGEST
 from enxuto.search.points import DURATION_S, MOST_LOADS
 from enxuto.search.rate import MOST_RUNS
+from enxuto.search.sieve import MOST_KEPT
 from enxuto.search.splits import split_samples
 from enxuto.search.timing import CONFIRMING, SCREENING, TUNING, Effort
-from enxuto.search.variants import BASES, propose_variants
+from enxuto.search.variants import BASES, MOST_VARIANTS, Base, on_other_runtimes, propose_variants
 from enxuto.search.ways import asked_ways
+from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import ProfileModel
 from enxuto.techniques import AnyTechnique
@@ -30,9 +33,10 @@ def of_optimize(
     recipes, variants, loads, timing_s = 1, 0, CONFIRMING.most, _timing_s(CONFIRMING, subjects=2)
     if options.goal:
         recipes, variants = _searched(options, options.goal, model, calibrated=splits.calibration is not None)
-        loads += SCREENING.most + (TUNING.most if variants else 0)
-        timing_s += _timing_s(SCREENING, subjects=recipes + 1)
-        timing_s += _timing_s(TUNING, subjects=BASES + variants + 1) if variants else 0.0
+        loads += LOOK.most + SCREENING.most + (TUNING.most if variants else 0)
+        timing_s += _timing_s(LOOK, subjects=recipes + variants + 1)
+        timing_s += _timing_s(SCREENING, subjects=MOST_KEPT + 1)
+        timing_s += _timing_s(TUNING, subjects=MOST_VARIANTS + 2) if variants else 0.0
     counts = splits.counts
     return CostEstimate(
         candidates=recipes + variants,
@@ -45,10 +49,16 @@ def of_optimize(
 
 def _searched(options: OptimizeOptions, goal: Goal, model: ModelInput, *, calibrated: bool) -> tuple[int, int]:
     """Recipes, and models under other settings, that a search tries at most on a machine like this one."""
-    recipes = propose(model.inspection, goal, calibrated=calibrated)
-    bases = [*recipes[:BASES], list[AnyTechnique]()]
-    variants = propose_variants(bases, model.inspection, goal, options.workload, this_machine())
-    return len(recipes), len(variants)
+    recipes, machine, workload = (
+        propose(model.inspection, goal, calibrated=calibrated),
+        this_machine(),
+        options.workload,
+    )
+    files = [*recipes, list[AnyTechnique]()]
+    early = on_other_runtimes(files, model.inspection, goal, workload, machine)
+    bases = [Base(recipe, DEFAULT_SETTINGS[workload.runtimes[-1]]) for recipe in recipes[:BASES]]
+    late = propose_variants(bases, model.inspection, goal, workload) if bases else []
+    return len(recipes), len(early) + len(late)
 
 
 def of_compare(options: CompareOptions, evaluation: DatasetInput | None) -> CostEstimate:

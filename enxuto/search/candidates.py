@@ -1,30 +1,126 @@
 """Which recipes are worth a try: from what the model is made of and what is asked, the most promising first.
 
-Unstructured pruning is not among them: zeros alone make no dense model faster and no file smaller, so it can win under
-no goal. It is there for recipes.
+What a technique cannot do on this model it says itself (NotApplicable), which becomes a row; only what could not be
+better than another proposal is left out here. Unstructured pruning is not among them: zeros alone make no dense model
+faster and no file smaller, so it can win under no goal. It is there for recipes.
 """
 
 from __future__ import annotations
 
-from enxuto.goal import Goal
-from enxuto.recipe import Recipe
-from enxuto.signature import ModelInspection
-from enxuto.techniques import DynamicInt8, GraphOptimization, HalfWeights, StaticInt8, WeightOnly
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 
-_MATRIX_PRODUCTS = ("MatMul", "Gemm")
+from enxuto.goal import Goal
+from enxuto.recipe import Recipe, recipe_name
+from enxuto.signature import ModelInspection
+from enxuto.techniques import (
+    DynamicInt8,
+    GraphOptimization,
+    HalfWeights,
+    StaticInt8,
+    TransformerFusion,
+    WeightOnly,
+)
+
+_PRODUCTS = ("MatMul", "Gemm", "com.microsoft::FusedMatMul")
+_CONVOLUTIONS = ("Conv", "ConvTranspose", "com.microsoft::FusedConv")
+_RECURRENT = ("LSTM", "GRU", "RNN")
+_ATTENTION = ("Attention", "com.microsoft::Attention", "com.microsoft::MultiHeadAttention")
+_FEWEST_PRODUCTS = 4
+"""Of a transformer's layer: to queries, keys and values, and out of them."""
 
 
 def propose(inspection: ModelInspection, goal: Goal, *, calibrated: bool) -> list[Recipe]:
-    """Recipes to try, in order.
+    """Recipes to try, in order; ``calibrated`` says whether there is data to choose ranges by."""
+    found = made_of(inspection)
+    small = goal.objective in ("size", "memory") or goal.size_mb or goal.memory_mb
+    proposed = _for_speed(found, calibrated)
+    if small:
+        by_size = _for_size(calibrated)
+        proposed = by_size if goal.objective in ("size", "memory") else chain(proposed, by_size)
+    if inspection.quantized:
+        proposed = iter([*_fused(found), [GraphOptimization()]])  # numbers stay what they were quantized to
+    return list({recipe_name(recipe): recipe for recipe in proposed}.values())
 
-    What a technique cannot do on this model it says itself (NotApplicable), which becomes a row; only what could not
-    be better than another proposal is left out here.
-    """
-    matrix_products = sum(inspection.operators.get(kind, 0) for kind in _MATRIX_PRODUCTS)
-    convolutions = inspection.operators.get("Conv", 0)
-    static: list[Recipe] = [[StaticInt8()], [StaticInt8(calibration="percentile")]] if calibrated else []
-    dynamic: list[Recipe] = [[DynamicInt8()]]
-    integer = dynamic + static if matrix_products > convolutions else static + dynamic
-    small: list[Recipe] = [[WeightOnly(bits=4)], [WeightOnly(bits=8)], [HalfWeights()], [HalfWeights(dtype="bfloat16")]]
-    graph: list[Recipe] = [[GraphOptimization()]]
-    return small[:1] + integer + small[1:] + graph if goal.objective == "size" else integer + graph + small
+
+@dataclass(frozen=True)
+class MadeOf:
+    """How many operators of each family a model has."""
+
+    products: int
+    convolutions: int
+    recurrent: int
+    attention: int
+
+    @property
+    def by_products(self) -> bool:
+        """Whether matrix products matter: what is about their weights alone does nothing for convolutions."""
+        return bool(self.recurrent) or (self.products > 0 and 2 * self.products >= self.convolutions)
+
+    @property
+    def is_transformer(self) -> bool:
+        return self.attention > 0 and (self.products >= _FEWEST_PRODUCTS or not self.convolutions)
+
+
+def made_of(inspection: ModelInspection) -> MadeOf:
+    def together(kinds: tuple[str, ...]) -> int:
+        return sum(inspection.operators.get(kind, 0) for kind in kinds)
+
+    products, spelled_out = together(_PRODUCTS), inspection.operators.get("Softmax", 0)
+    inner = spelled_out if products > _FEWEST_PRODUCTS * spelled_out else 0
+    return MadeOf(
+        products=products,
+        convolutions=together(_CONVOLUTIONS),
+        recurrent=together(_RECURRENT),
+        attention=together(_ATTENTION) + inner,
+    )
+
+
+def _for_speed(made_of: MadeOf, calibrated: bool) -> Iterator[Recipe]:
+    dynamic: list[Recipe] = [[DynamicInt8()]] if made_of.by_products else []
+    if made_of.is_transformer:
+        yield from _transformer()
+        yield from _static(calibrated)
+    elif made_of.products + made_of.recurrent > made_of.convolutions:
+        yield from dynamic
+        yield from _static(calibrated)
+    else:
+        yield from _static(calibrated)
+        yield from dynamic
+    yield [GraphOptimization()]
+    yield from _fused(made_of)
+    if made_of.by_products:
+        yield [WeightOnly(bits=4)]
+        yield [WeightOnly(bits=8)]
+        yield [HalfWeights()]
+
+
+def _for_size(calibrated: bool) -> Iterator[Recipe]:
+    yield [WeightOnly(bits=4)]
+    yield [WeightOnly(bits=4, block_size=16)]
+    yield [DynamicInt8()]
+    yield from _static(calibrated)
+    yield [WeightOnly(bits=8)]
+    yield [HalfWeights()]
+    yield [HalfWeights(dtype="bfloat16")]
+    yield [GraphOptimization()]
+
+
+def _transformer() -> Iterator[Recipe]:
+    yield [TransformerFusion(), DynamicInt8()]
+    yield [DynamicInt8()]
+
+
+def _fused(made_of: MadeOf) -> list[Recipe]:
+    return [[TransformerFusion()]] if made_of.is_transformer else []
+
+
+def _static(calibrated: bool) -> Iterator[Recipe]:
+    """Ways to choose ranges make files of one speed: which of them loses least is seen in a first look."""
+    yield [StaticInt8()]
+    if not calibrated:
+        return  # on numbers drawn by chance the ways do not differ in anything worth a look
+    yield [StaticInt8(calibration="percentile")]
+    yield [StaticInt8(calibration="entropy")]
+    yield [StaticInt8(calibration="mse")]

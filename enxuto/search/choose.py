@@ -76,17 +76,20 @@ def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float
     Within the margin of practical equality the one most like the original is preferred, then the faster. Other settings
     than the usual ones must pay by more than that.
     """
-    known = [candidate for candidate in candidates if candidate.model and _cost(goal, candidate) < float("inf")]
+    known = [
+        candidate for candidate in candidates if candidate.model and candidate_cost(goal, candidate) < float("inf")
+    ]
     pool = [candidate for candidate in known if _provable(goal, candidate, confirming)] or known
     if not pool:
         return None
-    lowest = min(_cost(goal, candidate) for candidate in pool)
-    equal = [candidate for candidate in pool if _cost(goal, candidate) <= lowest * (1 + margin)]
+    lowest = min(candidate_cost(goal, candidate) for candidate in pool)
+    equal = [candidate for candidate in pool if candidate_cost(goal, candidate) <= lowest * (1 + margin)]
     chosen = max(equal, key=_likeness)
     return next((other for other in equal if is_base(other, chosen)), chosen)
 
 
-def _cost(goal: Goal, candidate: Candidate) -> float:
+def candidate_cost(goal: Goal, candidate: Candidate) -> float:
+    """What is minimised, of one candidate."""
     return cost(goal, candidate.model.size_bytes if candidate.model else 0, candidate.selection)
 
 
@@ -104,9 +107,14 @@ def _provable(goal: Goal, candidate: Candidate, confirming: int) -> bool:
 
 
 def _likeness(candidate: Candidate) -> tuple[float, float]:
-    fidelity, faster = candidate.selection.fidelity, candidate.selection.speedup
-    sqnr = 0.0 if fidelity is None else float("inf") if fidelity.sqnr_db is None else fidelity.sqnr_db
-    return sqnr, faster.value if faster else 0.0
+    faster = candidate.selection.speedup
+    return sqnr_db(candidate), faster.value if faster else 0.0
+
+
+def sqnr_db(candidate: Candidate) -> float:
+    """Signal over noise at the outputs; infinite where they are the original's to the bit, 0 where it is not known."""
+    fidelity = candidate.selection.fidelity
+    return 0.0 if fidelity is None else float("inf") if fidelity.sqnr_db is None else fidelity.sqnr_db
 
 
 def pareto_front(original: Baseline, candidates: list[Candidate], metric: Metric | None, margin: float) -> list[str]:

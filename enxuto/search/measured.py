@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+from enxuto.goal import Goal
 from enxuto.report import Candidate, Measurements
 from enxuto.search.memory import lowest_memory
 from enxuto.search.plan import Reply, Task
 from enxuto.search.timing import Effort, SideBySide, time_side_by_side, with_times
-from enxuto.search.trial import Trials, failed, subject_of
+from enxuto.search.trial import Trials, subject_of
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Samples, Subject
 
 _MOST_SIDE_BY_SIDE = 8
@@ -16,30 +17,49 @@ _MOST_SIDE_BY_SIDE = 8
 _MOST_BYTES_SIDE_BY_SIDE = 1 << 30
 
 
+def measure(
+    trials: Trials, goal: Goal, candidates: Sequence[Candidate], effort: Effort, begin: float, share: float
+) -> Generator[Task, Reply, None]:
+    """Time candidates beside the original, and weigh them where the goal is about memory."""
+    yield from time_candidates(trials, candidates, effort, begin, share)
+    if not (goal.memory_mb or goal.objective == "memory"):
+        return
+    selection, fraction = trials.splits.selection, begin + share
+    if trials.original.selection.memory_bytes is None:
+        use = yield from measure_memory(trials, trials.baseline, selection, fraction)
+        seen = with_memory(trials.original.selection, use)
+        trials.original = trials.original.model_copy(update={"selection": seen})
+    names = {candidate.name for candidate in candidates}
+    for candidate in trials.alive():
+        if candidate.name in names and candidate.selection.memory_bytes is None:
+            use = yield from measure_memory(trials, subject_of(candidate), selection, fraction)
+            trials.replace(candidate.model_copy(update={"selection": with_memory(candidate.selection, use)}))
+
+
 def time_candidates(
     trials: Trials, candidates: Sequence[Candidate], effort: Effort, begin: float, share: float
 ) -> Generator[Task, Reply, None]:
-    """Time candidates side by side with the original, in groups; what brings a group down is found one by one.
+    """Time candidates side by side with the original, in groups.
 
     ``begin`` and ``share`` are of the progress of the search.
     """
     groups = list(_groups(candidates))
     share /= max(len(groups), 1)
     for position, group in enumerate(groups):
-        fraction = begin + share * position
-        outcome = yield from _time_group(trials, group, effort, fraction, share)
-        if isinstance(outcome, Failed) and len(group) > 1:
-            for candidate in group:
-                outcome = yield from _time_group(trials, [candidate], effort, fraction + share, 0.0)
-                _drop_failed(trials, candidate, outcome)
-        else:
-            _drop_failed(trials, group[0], outcome)
+        yield from _time_group(trials, group, effort, begin + share * position, share)
 
 
-def _drop_failed(trials: Trials, candidate: Candidate, outcome: SideBySide | Failed) -> None:
-    """Make a row with its reason of a candidate that was timed alone and failed."""
-    if isinstance(outcome, Failed):
-        trials.replace(failed(trials, candidate, outcome.finding))
+def _time_group(
+    trials: Trials, group: list[Candidate], effort: Effort, fraction: float, share: float
+) -> Generator[Task, Reply, None]:
+    """What brings a group down is found by halves, and becomes a row with its reason."""
+    outcome = yield from _time_together(trials, group, effort, fraction, share)
+    if isinstance(outcome, Failed) and len(group) > 1:
+        middle = len(group) // 2
+        for half in (group[:middle], group[middle:]):
+            yield from _time_group(trials, half, effort, fraction + share, 0.0)
+    elif isinstance(outcome, Failed):
+        trials.fail(group[0], outcome.finding)
 
 
 def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
@@ -56,7 +76,7 @@ def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
         yield group
 
 
-def _time_group(
+def _time_together(
     trials: Trials, group: Sequence[Candidate], effort: Effort, fraction: float, share: float
 ) -> Generator[Task, Reply, SideBySide | Failed]:
     subjects = [trials.baseline, *map(subject_of, group)]
@@ -67,8 +87,8 @@ def _time_group(
             update={"selection": with_times(trials.original.selection, original)}
         )
         for candidate, timed in zip(group, others, strict=True):
-            selection = with_times(candidate.selection, timed)
-            trials.replace(candidate.model_copy(update={"selection": selection}))
+            known = trials.named(candidate.name)
+            trials.replace(known.model_copy(update={"selection": with_times(known.selection, timed)}))
     return outcome
 
 

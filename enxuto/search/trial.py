@@ -1,31 +1,27 @@
-"""Tries recipes: applies each, and scores it on the samples that choose."""
+"""What a search knows so far, and the pieces that its stages are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from enxuto.errors import Finding, sentences
-from enxuto.goal import MaxDrop
 from enxuto.machine import Machine
-from enxuto.recipe import Recipe, recipe_name
-from enxuto.report import Baseline, Candidate, Measurements, ModelRef
+from enxuto.report import Baseline, Candidate, LayerScore, Measurements
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
-from enxuto.search.plan import Meter, PlanFailed, Progress, Reply, Task, found
+from enxuto.search.plan import Meter, Progress
 from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import SampleSplits, count
 from enxuto.search.timing import CONFIRMING, SCREENING
 from enxuto.settings import DEFAULT_SETTINGS, RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import (
-    Applied,
-    ApplyRecipe,
+    DataHealth,
     EvaluateModel,
     Evaluation,
     EvaluationFiles,
-    Failed,
     HostNoise,
+    Portability,
     Samples,
     Subject,
 )
@@ -35,6 +31,7 @@ _SUBJECT_S = 0.4
 """To load a small model, warm it up and time it."""
 _CALLS_A_LOAD = 50
 """Of a model whose calls are slow, warm-up included."""
+LATE = "the deadline came first"
 
 
 @dataclass
@@ -47,16 +44,35 @@ class Trials:
     machine: Machine
     original: Baseline
     candidates: list[Candidate] = field(default_factory=list)
+    aside: dict[str, str] = field(default_factory=dict)
+    """Candidates that others were preferred to after a first look, and why."""
     noise: list[HostNoise] = field(default_factory=list)
     latest_noise: list[HostNoise] = field(default_factory=list)
     """Of the models that were timed last."""
     evaluated: EvaluationFiles | None = None
     """What the original left on the samples that choose."""
+    few: Samples | None = None
+    """Some of the samples that choose, for a first look; None where all of them cost no more."""
+    looked_at: EvaluationFiles | None = None
+    """What the original left on those few."""
+    statistics: Digest | None = None
+    """What calibrating the original found; None where that was not wanted, or failed."""
+    random_ranges: bool = False
+    """Whether it was calibrated on inputs drawn by chance."""
     findings: dict[str, Finding] = field(default_factory=dict)
     """Why candidates failed, by name."""
     spent_evaluating_s: float = 0.0
     """By the original, on the samples that choose."""
+    cut_short: bool = False
+    """Whether the deadline left something untried."""
+    layers: list[LayerScore] = field(default_factory=list)
+    portability: Portability | None = None
+    health: DataHealth | None = None
+    earlier: str | None = None
+    """The report that this search takes its measurements from."""
     meter: Meter = field(default_factory=Meter)
+    reached: float = 0.0
+    """Share of the whole job that was told last."""
 
     @property
     def usual(self) -> RunSettings:
@@ -68,7 +84,9 @@ class Trials:
         return Subject(model=self.model.file, settings=self.usual)
 
     def progress(self, phase: str, message: str, fraction: float) -> Progress:
-        return Progress(phase, message, min(max(fraction, 0.0), 1.0))
+        """Never less than what was told before."""
+        self.reached = max(self.reached, min(fraction, 1.0))
+        return Progress(phase, message, self.reached)
 
     def conditions(self, candidate: Candidate) -> Conditions:
         """Those in which a candidate was timed last, beside the original."""
@@ -79,49 +97,46 @@ class Trials:
         position = next(i for i, other in enumerate(self.candidates) if other.name == candidate.name)
         self.candidates[position] = candidate
 
+    def named(self, name: str) -> Candidate:
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+    def fail(self, candidate: Candidate, finding: Finding) -> None:
+        """Make a row with its reason of a candidate; it stands among them already."""
+        self.replace(failed(self, candidate, finding))
+
+    def skip(self, candidate: Candidate, reason: str) -> None:
+        self.replace(candidate.model_copy(update={"outcome": "skipped", "reason": reason}))
+
     def alive(self) -> list[Candidate]:
-        return [candidate for candidate in self.candidates if candidate.outcome == "feasible"]
+        """Those that may still win."""
+        return [each for each in self.candidates if each.outcome == "feasible" and each.name not in self.aside]
 
+    def judged(self) -> list[Candidate]:
+        """Those of them whose accuracy was seen on all samples that choose, where there are any."""
+        return [each for each in self.alive() if self.is_judged(each)]
 
-def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
-    """Score the original on the samples that choose, and keep its outputs for the others to be compared with."""
-    if trials.splits.selection is None or trials.request.metric is None:
-        return
-    step = evaluation_step(trials, trials.baseline, trials.splits.selection, None)
-    reply = yield Task(step, trials.progress("evaluate", "evaluating the original", 0.02))
-    if isinstance(reply.outcome, Failed):
-        raise PlanFailed(reply.outcome.finding)
-    evaluation = found(reply.outcome, Evaluation)
-    _require_something_to_lose(trials, evaluation)
-    trials.evaluated = evaluation_files(evaluation, reply.outcome.files)
-    trials.spent_evaluating_s = reply.outcome.elapsed_s
-    trials.original = trials.original.model_copy(update={"selection": scored(evaluation)})
-
-
-def _require_something_to_lose(trials: Trials, evaluation: Evaluation) -> None:
-    limit = trials.request.goal.max_drop if trials.request.goal else MaxDrop()
-    if limit and limit.relative and evaluation.metric_value == 0 and evaluation.samples:
-        raise PlanFailed(
-            Finding(
-                code="metric_is_zero",
-                detail=f"The original's metric is 0 on {evaluation.samples:,} samples: no drop can be a share of it.",
-                hint="Check that the labels belong to this model, or ask for an absolute drop (relative: false).",
-            )
-        )
-
-
-def try_recipes(trials: Trials, recipes: Sequence[Recipe]) -> Generator[Task, Reply, bool]:
-    """Apply and score each recipe; returns whether the deadline left some untried."""
-    remaining: float | None = None
-    costs: list[float] = []
-    for position, recipe in enumerate(recipes):
-        reserve = max(costs, default=0.0) + (confirmation_reserve_s(trials) if trials.alive() else 0.0)
-        if remaining is not None and remaining < reserve:
-            trials.candidates.extend(_untried(trials, recipe) for recipe in recipes[position:])
+    def is_judged(self, candidate: Candidate) -> bool:
+        """Whether a candidate's accuracy was seen on all samples that choose; true where there are none."""
+        if self.evaluated is None:
             return True
-        cost, remaining = yield from _try_recipe(trials, recipe, 0.04 + 0.46 * position / len(recipes))
-        costs.append(cost)
-    return False
+        return candidate.selection.drop is not None and candidate.selection.samples >= self.original.selection.samples
+
+    def affords(self, seconds: float) -> bool:
+        """Whether this much can be spent, and the best still be confirmed before the deadline."""
+        left = self.meter.remaining_s
+        return left is None or left >= seconds + confirmation_reserve_s(self)
+
+
+def call_s(trials: Trials) -> float:
+    """Seconds that a call of the original takes, about; 0 where nothing was evaluated."""
+    chosen = count(trials.splits.selection)
+    return trials.spent_evaluating_s / chosen * trials.request.workload.batch_size if chosen else 0.0
+
+
+def timing_s(trials: Trials, subjects: int, loads: int) -> float:
+    """Seconds that timing so many models beside the original will want at least."""
+    subject_s = _SUBJECT_S + _CALLS_A_LOAD * call_s(trials)
+    return loads * (_FRESH_PROCESS_S + (subjects + 1) * subject_s)
 
 
 def confirmation_reserve_s(trials: Trials, to_time: int | None = None) -> float:
@@ -129,64 +144,8 @@ def confirmation_reserve_s(trials: Trials, to_time: int | None = None) -> float:
     to_time = len(trials.alive()) + 1 if to_time is None else to_time
     chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
     evaluating = 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0)
-    call_s = trials.spent_evaluating_s / chosen * trials.request.workload.batch_size if chosen else 0.0
-    subject_s = _SUBJECT_S + _CALLS_A_LOAD * call_s
-    screening = SCREENING.least * (_FRESH_PROCESS_S + (to_time + 1) * subject_s)
-    confirming = CONFIRMING.least * (_FRESH_PROCESS_S + 2 * subject_s)
-    return evaluating + screening + confirming + 2 * _FRESH_PROCESS_S  # the last two for memory
-
-
-def _candidate(trials: Trials, recipe: Recipe) -> Candidate:
-    """Before anything is known of it."""
-    name = recipe_name(recipe)
-    return Candidate(name=name, recipe=recipe, model=None, settings=trials.usual, outcome="feasible")
-
-
-def _untried(trials: Trials, recipe: Recipe) -> Candidate:
-    update = {"outcome": "skipped", "reason": "the deadline came first"}
-    return _candidate(trials, recipe).model_copy(update=update)
-
-
-def _try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, tuple[float, float | None]]:
-    """Returns the seconds it took, and those that remain."""
-    candidate = _candidate(trials, recipe)
-    name = candidate.name
-    apply = ApplyRecipe(
-        model=trials.model.file,
-        recipe=recipe,
-        calibration=trials.splits.calibration,
-        preprocessing=trials.request.preprocessing,
-        seed=trials.request.seed,
-        instruction_sets=trials.machine.instruction_sets,
-        workload=trials.request.workload,
-    )
-    reply = yield Task(apply, trials.progress("apply", f"applying {name}", fraction))
-    spent = reply.outcome.elapsed_s
-    if isinstance(reply.outcome, Failed):
-        trials.candidates.append(failed(trials, candidate, reply.outcome.finding))
-        return spent, reply.remaining_s
-    applied = found(reply.outcome, Applied)
-    model = ModelRef(sha256=reply.outcome.files[applied.file], size_bytes=applied.size_bytes)
-    candidate = candidate.model_copy(update={"model": model, "notes": applied.notes})
-    if twin := _twin(trials, model.sha256):
-        candidate = candidate.model_copy(update={"outcome": "duplicate", "reason": f"the same file as {twin}"})
-    trials.candidates.append(candidate)
-    if twin or trials.evaluated is None or trials.splits.selection is None:
-        return spent, reply.remaining_s
-    step = evaluation_step(trials, subject_of(candidate), trials.splits.selection, trials.evaluated)
-    reply = yield Task(step, trials.progress("evaluate", f"evaluating {name}", fraction))
-    if isinstance(reply.outcome, Failed):
-        trials.replace(failed(trials, candidate, reply.outcome.finding))
-    else:
-        selection = scored(found(reply.outcome, Evaluation))
-        trials.replace(candidate.model_copy(update={"selection": selection}))
-    return spent + reply.outcome.elapsed_s, reply.remaining_s
-
-
-def _twin(trials: Trials, digest: Digest) -> str | None:
-    if digest == trials.model.file:
-        return "the original"
-    return next((other.name for other in trials.candidates if other.model and other.model.sha256 == digest), None)
+    timing = timing_s(trials, to_time, SCREENING.least) + timing_s(trials, 1, CONFIRMING.least)
+    return evaluating + timing + 2 * _FRESH_PROCESS_S  # the last two for memory
 
 
 def subject_of(candidate: Candidate) -> Subject:

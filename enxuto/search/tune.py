@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from enxuto.goal import Goal
 from enxuto.report import Candidate, Measurements
-from enxuto.search.choose import ORIGINAL, broken_constraints, cost, is_base
-from enxuto.search.plan import Reply, Task, found
-from enxuto.search.trial import Trials, confirmation_reserve_s, evaluation_step, failed, scored, subject_of
-from enxuto.search.variants import BASES, changes_results, propose_variants, variant_name
+from enxuto.search.choose import AT, ORIGINAL, broken_constraints, candidate_cost
+from enxuto.search.plan import Reply, Task
+from enxuto.search.trial import LATE, Trials, confirmation_reserve_s
+from enxuto.search.trying import evaluate, look_at
+from enxuto.search.variants import (
+    BASES,
+    Base,
+    changes_results,
+    on_other_runtimes,
+    propose_variants,
+    variant_name,
+)
 from enxuto.settings import RunSettings
-from enxuto.steps import Evaluation, Failed
 
-_BEGIN, _SHARE = 0.66, 0.04
-"""Of the progress of a search."""
+_Settled = tuple[Candidate, RunSettings]
 
 
-def try_variants(trials: Trials, goal: Goal) -> Generator[Task, Reply, tuple[list[str], bool]]:
-    """Score variants of the leading candidates and of the original.
+def try_on_other_runtimes(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, None]:
+    """Look at every file that is left, and at the original, under the other runtimes; nothing is timed yet."""
+    bases = [*trials.alive(), _original(trials)]
+    recipes = [base.recipe for base in bases]
+    proposed = on_other_runtimes(recipes, trials.model.inspection, goal, trials.request.workload, trials.machine)
+    settled = [(bases[each.base], each.settings) for each in proposed]
+    yield from _try(trials, settled, begin, share, fully=False)
 
-    Returns their names, and whether the deadline left some untried.
-    """
+
+def try_variants(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, list[str]]:
+    """Score variants of the leading candidates and of the original; returns their names."""
     bases = [*leading(trials, goal), _original(trials)]
     request = trials.request
-    recipes = [base.recipe for base in bases]
-    proposed = propose_variants(recipes, trials.model.inspection, goal, request.workload, trials.machine)
-    variants = [_variant(bases[each.base], each.settings, trials) for each in proposed]
+    settable = [Base(base.recipe, base.settings) for base in bases]
+    proposed = propose_variants(settable, trials.model.inspection, goal, request.workload)
+    settled = [(bases[each.base], each.settings) for each in proposed]
+    return (yield from _try(trials, settled, begin, share, fully=True))
+
+
+def _try(
+    trials: Trials, settled: Sequence[_Settled], begin: float, share: float, *, fully: bool
+) -> Generator[Task, Reply, list[str]]:
+    known = {candidate.name for candidate in trials.candidates}
+    pairs = [(_variant(base, settings, trials), base) for base, settings in settled]
+    new = [(variant, base) for variant, base in pairs if variant.name not in known]
     tried: list[str] = []
-    for position, (each, variant) in enumerate(zip(proposed, variants, strict=True)):
+    for position, (variant, base) in enumerate(new):
         remaining_s = trials.meter.remaining_s
         if remaining_s is not None and remaining_s < _reserve_s(trials, len(tried) + 1):
-            update = {"model": None, "outcome": "skipped", "reason": "the deadline came first"}
-            trials.candidates += [untried.model_copy(update=update) for untried in variants[position:]]
-            return tried, True
+            late = {"model": None, "outcome": "skipped", "reason": LATE}
+            trials.candidates += [untried.model_copy(update=late) for untried, _ in new[position:]]
+            trials.cut_short = True
+            break
         trials.candidates.append(variant)
         tried.append(variant.name)
-        yield from _score(trials, variant, bases[each.base], _BEGIN + _SHARE * position / len(variants))
-    return tried, False
+        yield from _score(trials, variant, base, begin + share * position / len(new), fully=fully)
+    return tried
 
 
-def beside_their_bases(trials: Trials, variants: list[str]) -> list[Candidate]:
-    """The variants that are left, and what they are variants of: timed anew together, so that what settings bring is
-    not told from loads at other times.
+def beside_what_leads(trials: Trials, goal: Goal, new: list[str]) -> list[Candidate]:
+    """Those of the new candidates that are left, their files under other settings, and what leads so far: timed anew
+    together, so that what is new about them is not told from loads at other times.
     """
-    left = [candidate for candidate in trials.alive() if candidate.name in variants]
-    return [each for each in trials.alive() if any(is_base(each, variant) for variant in left)] + left
+    alive = trials.alive()
+    left = [candidate for candidate in alive if candidate.name in new]
+    if not left:
+        return []
+    files = {candidate.model.sha256 for candidate in left if candidate.model}
+    known = [each for each in alive if each not in left and each.selection.speedup]
+    leader = min(known, key=lambda each: candidate_cost(goal, each), default=None)
+    return [each for each in known if each is leader or (each.model and each.model.sha256 in files)] + left
 
 
 def leading(trials: Trials, goal: Goal) -> list[Candidate]:
@@ -57,8 +85,9 @@ def leading(trials: Trials, goal: Goal) -> list[Candidate]:
     to_beat = _cost(goal, _original(trials)) / (1 + trials.request.margin)
     gaining = [
         candidate
-        for candidate in trials.alive()
+        for candidate in trials.judged()
         if candidate.model
+        and candidate.recipe
         and not broken_constraints(accuracy_and_size, candidate.model.size_bytes, candidate.selection)
         and _cost(goal, candidate) < to_beat
     ]
@@ -83,12 +112,12 @@ def _original(trials: Trials) -> Candidate:
 def _cost(goal: Goal, candidate: Candidate) -> float:
     if candidate.name == ORIGINAL and goal.objective in ("latency", "throughput"):
         return 1.0
-    return cost(goal, candidate.model.size_bytes if candidate.model else 0, candidate.selection)
+    return candidate_cost(goal, candidate)
 
 
 def _variant(base: Candidate, settings: RunSettings, trials: Trials) -> Candidate:
     return Candidate(
-        name=variant_name(base.name, settings, trials.usual),
+        name=variant_name(base.name.partition(f" {AT} ")[0], settings, trials.usual),
         recipe=base.recipe,
         model=base.model,
         settings=settings,
@@ -96,23 +125,21 @@ def _variant(base: Candidate, settings: RunSettings, trials: Trials) -> Candidat
     )
 
 
-def _score(trials: Trials, variant: Candidate, base: Candidate, fraction: float) -> Generator[Task, Reply, None]:
+def _score(
+    trials: Trials, variant: Candidate, base: Candidate, fraction: float, *, fully: bool
+) -> Generator[Task, Reply, None]:
     """On the samples that choose; taken over from the base where settings like these cannot change a result."""
-    if trials.evaluated is None or trials.splits.selection is None:
+    if trials.evaluated is None:
         return
     if base.name != ORIGINAL and not changes_results(variant.settings, base.settings):
         seen = base.selection
         accuracy = Measurements(metric=seen.metric, samples=seen.samples, drop=seen.drop, fidelity=seen.fidelity)
         note = f"Its accuracy is that of {base.name}: these settings change how fast a model answers, not what."
         trials.replace(variant.model_copy(update={"selection": accuracy, "notes": [note]}))
-        return
-    step = evaluation_step(trials, subject_of(variant), trials.splits.selection, trials.evaluated)
-    reply = yield Task(step, trials.progress("tune", f"evaluating {variant.name}", fraction))
-    if isinstance(reply.outcome, Failed):
-        trials.replace(failed(trials, variant, reply.outcome.finding))
+    elif fully:
+        yield from evaluate(trials, variant, fraction)
     else:
-        selection = scored(found(reply.outcome, Evaluation))
-        trials.replace(variant.model_copy(update={"selection": selection}))
+        yield from look_at(trials, variant, fraction)
 
 
 def _reserve_s(trials: Trials, variants: int) -> float:

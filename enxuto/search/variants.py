@@ -1,9 +1,10 @@
 """Which run settings are worth a try on what the search has found so far: a few, the most promising first.
 
-A setting is tried where it can pay: another runtime for the original and what came out best, bfloat16 where the
-processor has it and the model computes in floating point, fewer or sleeping threads where there are several, branches
-at the same time where the graph has them, no arena where memory is what counts. Lower graph levels are not tried: on
-four convolutional networks they took 1.6 to 2 times as long, and as long on others.
+A setting is tried where it can pay. Early, before anything is timed: another runtime for every file, since which one is
+faster differs from file to file, and bfloat16 where the processor has it and the model computes in floating point.
+Late, on what leads: fewer or sleeping threads where there are several, branches at the same time where the graph has
+them, no arena where memory is what counts. Lower graph levels are not tried: on four convolutional networks they took
+1.6 to 2 times as long, and as long on others.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from itertools import islice
 from enxuto.goal import Goal
 from enxuto.machine import Machine
 from enxuto.recipe import TriedRecipe
+from enxuto.search.candidates import made_of
 from enxuto.search.choose import AT
 from enxuto.settings import DEFAULT_SETTINGS, OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.signature import ModelInspection
-from enxuto.techniques import DynamicInt8, StaticInt8
+from enxuto.techniques import DynamicInt8, StaticInt8, WeightOnly
 from enxuto.workload import Workload
 
 MOST_VARIANTS = 6
-"""Each costs an evaluation and its share of the timing."""
+"""On what leads. Each costs an evaluation and its share of the timing."""
+MOST_ON_OTHER_RUNTIMES = 10
+"""Likewise, of files that nothing is known of but what they lose."""
 BASES = 2
 """Candidates that are tried under other settings, beside the original."""
 
@@ -36,18 +40,33 @@ class Variant:
     settings: RunSettings
 
 
-def propose_variants(
-    bases: Sequence[TriedRecipe], inspection: ModelInspection, goal: Goal, workload: Workload, machine: Machine
+@dataclass(frozen=True)
+class Base:
+    """What variants are made of."""
+
+    recipe: TriedRecipe
+    """That it was made by; an empty one is the original."""
+    settings: RunSettings
+
+
+def on_other_runtimes(
+    recipes: Sequence[TriedRecipe], inspection: ModelInspection, goal: Goal, workload: Workload, machine: Machine
 ) -> list[Variant]:
-    """Variants of the bases, which stand best first and are the recipes that they were made by; an empty recipe is the
-    original.
-    """
+    """Files under other runtimes than the usual one, and computing in bfloat16; the last recipe is the original's."""
+    if goal.objective == "memory" or (goal.objective == "size" and goal.p95_ms is None):
+        return []  # no setting makes a file smaller, and memory is looked at late
+    return list(islice(_on_other_runtimes(recipes, inspection, workload, machine), MOST_ON_OTHER_RUNTIMES))
+
+
+def propose_variants(
+    bases: Sequence[Base], inspection: ModelInspection, goal: Goal, workload: Workload
+) -> list[Variant]:
+    """Variants of the bases, which stand best first."""
     if goal.objective == "size" and goal.p95_ms is None:
-        return []  # no setting makes a file smaller
-    proposed = (
-        _by_memory(bases, workload) if goal.objective == "memory" else _by_speed(bases, inspection, workload, machine)
-    )
-    return list(islice(proposed, MOST_VARIANTS))
+        return []
+    proposed = _by_memory(bases, workload) if goal.objective == "memory" else _by_speed(bases, inspection, workload)
+    new = (each for each in proposed if Base(bases[each.base].recipe, each.settings) not in bases)
+    return list(islice(new, MOST_VARIANTS))
 
 
 def changes_results(settings: RunSettings, usual: RunSettings) -> bool:
@@ -70,29 +89,55 @@ def variant_name(base: str, settings: RunSettings, usual: RunSettings) -> str:
     return f"{base} {AT} {' '.join(words)}"
 
 
-def _by_speed(
-    bases: Sequence[TriedRecipe], inspection: ModelInspection, workload: Workload, machine: Machine
+def _on_other_runtimes(
+    recipes: Sequence[TriedRecipe], inspection: ModelInspection, workload: Workload, machine: Machine
 ) -> Iterator[Variant]:
-    positions = range(len(bases))
-    others = [DEFAULT_SETTINGS[name] for name in dict.fromkeys(workload.runtimes) if name != workload.runtimes[0]]
-    yield from (Variant(position, settings) for settings in others for position in positions)
-    if "openvino" in workload.runtimes and machine.has_bfloat16:
-        floating = [position for position in positions if _computes_in_floats(bases[position], inspection)]
-        yield from (Variant(position, OpenVinoSettings(precision="bf16")) for position in floating[-1:])
-    usual = workload.runtimes[0]
+    original, by_products = len(recipes) - 1, made_of(inspection).by_products
+    yield from (Variant(original, settings) for settings in _others(workload))
+    bfloat16 = "openvino" in workload.runtimes and machine.has_bfloat16
+    if bfloat16 and _computes_in_floats(recipes[original], inspection):
+        yield Variant(original, OpenVinoSettings(precision="bf16"))
+    computing = [position for position, recipe in enumerate(recipes) if _computes_otherwise(recipe, by_products)]
+    yield from (Variant(position, settings) for settings in _others(workload) for position in computing)
+    if not by_products:
+        return
+    if bfloat16:  # what lies between the products stays in floats
+        yield from (Variant(position, OpenVinoSettings(precision="bf16")) for position in computing[:2])
+    if "openvino" in workload.runtimes:
+        compressed = [position for position in computing if _has_compressed_weights(recipes[position])]
+        yield from (Variant(position, OpenVinoSettings(dynamic_quantization=True)) for position in compressed[:1])
+
+
+def _computes_otherwise(recipe: TriedRecipe, by_products: bool) -> bool:
+    """Whether a runtime does other work on the file than on the original; weights that are restored when a model is
+    loaded leave it as it was.
+    """
+    compressed = by_products and _has_compressed_weights(recipe)
+    return compressed or any(isinstance(each, StaticInt8 | DynamicInt8) for each in recipe)
+
+
+def _has_compressed_weights(recipe: TriedRecipe) -> bool:
+    return any(isinstance(each, WeightOnly) for each in recipe)
+
+
+def _others(workload: Workload) -> list[RunSettings]:
+    return [DEFAULT_SETTINGS[name] for name in dict.fromkeys(workload.runtimes) if name != workload.runtimes[0]]
+
+
+def _by_speed(bases: Sequence[Base], inspection: ModelInspection, workload: Workload) -> Iterator[Variant]:
+    settings = bases[0].settings
     if workload.threads > 1:
-        yield Variant(0, DEFAULT_SETTINGS[usual].model_copy(update={"threads": workload.threads // 2}))
-    if workload.threads > 1 and usual == "onnxruntime":
-        yield Variant(0, OnnxRuntimeSettings(spinning=False))
+        yield Variant(0, settings.model_copy(update={"threads": workload.threads // 2}))
+    if workload.threads > 1 and isinstance(settings, OnnxRuntimeSettings):
+        yield Variant(0, settings.model_copy(update={"spinning": False}))
         if inspection.branches:
-            yield Variant(0, OnnxRuntimeSettings(execution_mode="parallel", inter_op_threads=2))
+            yield Variant(0, settings.model_copy(update={"execution_mode": "parallel", "inter_op_threads": 2}))
 
 
-def _by_memory(bases: Sequence[TriedRecipe], workload: Workload) -> Iterator[Variant]:
+def _by_memory(bases: Sequence[Base], workload: Workload) -> Iterator[Variant]:
     if workload.runtimes[0] == "onnxruntime":
         yield from (Variant(position, OnnxRuntimeSettings(arena=False)) for position in range(len(bases)))
-    others = [DEFAULT_SETTINGS[name] for name in dict.fromkeys(workload.runtimes) if name != workload.runtimes[0]]
-    yield from (Variant(0, settings) for settings in others)
+    yield from (Variant(0, settings) for settings in _others(workload))
 
 
 def _computes_in_floats(recipe: TriedRecipe, inspection: ModelInspection) -> bool:

@@ -18,25 +18,38 @@ from enxuto.signature import ArraySpec, DatasetInput, DatasetInspection, ModelIn
 from enxuto.steps import (
     Applied,
     ApplyRecipe,
+    AssessPortability,
+    Calibrated,
+    CalibrateModel,
+    DataHealth,
+    DiagnoseModel,
+    Diagnosis,
     Done,
     Drop,
     EvaluateModel,
     Evaluation,
+    ExamineData,
     Failed,
     Fidelity,
     Histogram,
     HostNoise,
     LatencyLoad,
     LatencySummary,
+    LayerError,
+    LayerSensitivity,
     MeasureLatency,
     MeasureMemory,
     MeasurePeaks,
+    MeasureSensitivity,
     MemoryUse,
     ModelProfile,
     Outcome,
     Peaks,
     Percentiles,
+    Portability,
+    ProcessorAccuracy,
     ProfileModel,
+    Sensitivity,
     Step,
     Subject,
     SummarizeLatency,
@@ -59,7 +72,7 @@ def a_model(name: str = "net.onnx", **changes: object) -> ModelInput:
         opsets={"ai.onnx": 18},
         producer="test",
         parameters=1000,
-        operators={"Conv": 3, "Gemm": 1},
+        operators={"Conv": 3, "Gemm": 2},
         size_bytes=4_000_000,
         quantized=False,
         precision="float32",
@@ -123,13 +136,20 @@ class World:
     """Of the machine, for one thread; None where they cannot be measured."""
     under: Callable[[Facts, RunSettings], Facts] = lambda facts, settings: facts
     """What is true of a model under other settings than ONNX Runtime's defaults."""
+    broken: frozenset[str] = frozenset()
+    """Kinds of step that fail whatever they are about."""
+    layers: list[LayerSensitivity] = field(default_factory=list)
+    """What each layer costs when it is quantized."""
+    saturates: Callable[[Digest], bool] = lambda model: False
+    """Whether a model loses its accuracy on AVX2 without VNNI."""
     done: list[Step] = field(default_factory=list)
     on_step: Callable[[Step], None] = lambda step: None
 
     def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
         self.on_step(step)
         self.done.append(step)
-        result = self._find(step)
+        broken = Finding(code="step_crashed", detail=f"{step.kind} failed with step_crashed.")
+        result = broken if step.kind in self.broken else self._find(step)
         if isinstance(result, Finding):
             return Failed(finding=result, elapsed_s=self.step_s)
         names = [value for key, value in result if key in ("file", "scores_file", "calls_file", "profile_file")]
@@ -189,8 +209,28 @@ class World:
                 return Finding(code="out_of_memory", detail="measure_peaks failed.")
             case MeasurePeaks():
                 return self.peaks.model_copy(update={"threads": step.threads})
+            case CalibrateModel():
+                return Calibrated(file="statistics.npz", tensors=5, samples=100, random=step.samples is None)
+            case ExamineData():
+                return DataHealth(findings=[], curve=[])
+            case MeasureSensitivity():
+                return Sensitivity(layers=self.layers, whole_sqnr_db=20.0, samples=16)
+            case DiagnoseModel():
+                return _diagnosis()
+            case AssessPortability():
+                return self._portability(step)
             case _:
                 raise AssertionError(f"this world does not know {step.kind}")
+
+    def _portability(self, step: AssessPortability) -> Portability:
+        held = {name: name != "x86_avx2" or not self.saturates(step.model) for name in step.processors}
+        return Portability(
+            processors=[
+                ProcessorAccuracy(processor=name, method="emulated", holds=holds, why="as this world has it")
+                for name, holds in held.items()
+            ],
+            samples=16,
+        )
 
     def _unless_failing(self, facts: Facts, step: Step, result: Value) -> Value:
         code = facts.fails.get(step.kind)
@@ -245,3 +285,11 @@ class World:
         probe_us = 13.0 if disturbed and not mostly else 10.0
         counted = [mostly or not share, True]
         return LatencyLoad(timings=timings, counted=counted, probe_us=probe_us, noise=noise, calls_file="calls.npz")
+
+
+def _diagnosis() -> Diagnosis:
+    layer = LayerError(
+        name="conv1", operator="Conv", tensor="conv1_out", sqnr_db=10.0, lost_db=20.0, low=-1.0, high=9.0,
+        outlier_ratio=8.0, channel_spread=3.0, advice="Keep it in floating point.",
+    )  # fmt: skip
+    return Diagnosis(layers=[layer], samples=16)

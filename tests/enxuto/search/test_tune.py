@@ -15,7 +15,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import Reply
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.steps import EvaluateModel, MeasureLatency, MeasureMemory
+from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency, MeasureMemory
 from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
 
@@ -81,11 +81,12 @@ def test_every_speedup_is_against_the_original_under_the_defaults_of_the_first_r
 
 def test_settings_are_timed_in_the_same_loads_as_what_they_are_tried_on() -> None:
     world = World({"static_int8": INT8})
-    search(world)
-    tuning = [step for step in world.done if isinstance(step, MeasureLatency) and 500 <= step.load < 1000]
-    assert len(tuning) == 3
-    plain = [subject.model for subject in tuning[0].subjects if subject.settings == OnnxRuntimeSettings()]
-    assert (plain[0], len(set(plain))) == (ORIGINAL, 2)
+    search(world, OptimizeOptions(workload=Workload(threads=2)))
+    for loads in (range(250), range(500, 1000)):
+        together = [step for step in world.done if isinstance(step, MeasureLatency) and step.load in loads]
+        assert len(together) == 3
+        plain = [subject.model for subject in together[0].subjects if subject.settings == OnnxRuntimeSettings()]
+        assert (plain[0], len(set(plain))) == (ORIGINAL, 2)
 
 
 def test_precision_that_costs_too_much_accuracy_is_rejected_by_its_own_evaluation() -> None:
@@ -148,9 +149,9 @@ def test_a_deadline_leaves_settings_untried_and_still_confirms_what_was_found() 
     task = next(plan)
     try:
         while True:
-            late = any(isinstance(step, MeasureLatency) for step in world.done)
+            late = any(isinstance(step, ApplyRecipe) for step in world.done)
             outcome = world(task.step, stop=lambda: False)
-            task = plan.send(Reply(outcome, 8.0 if late or isinstance(task.step, MeasureLatency) else 500.0))
+            task = plan.send(Reply(outcome, 8.0 if late else 500.0))
     except StopIteration as end:
         report: OptimizeReport = end.value
     assert row(report, "static_int8 @ openvino").outcome == "skipped"
@@ -158,9 +159,10 @@ def test_a_deadline_leaves_settings_untried_and_still_confirms_what_was_found() 
 
 
 def test_a_cancel_while_settings_are_tried_names_the_best_so_far() -> None:
-    world = World({"static_int8": INT8}, under=on("openvino", times=1.5))
-    control = Control(cancelled=lambda: bool(world.done) and OPENVINO in _settings_of(world))
-    report = search(world, control=control)
+    world = World({"static_int8": INT8}, under=on("openvino", times=0.9))
+    one_thread = OnnxRuntimeSettings(threads=1)
+    control = Control(cancelled=lambda: one_thread in _timed_settings(world))
+    report = search(world, OptimizeOptions(workload=Workload(threads=2)), control=control)
     assert (report.stopped, report.unproven, report.recommended.sha256) == ("cancelled", "static_int8", ORIGINAL)
 
 
@@ -172,5 +174,6 @@ def test_a_resumed_search_repeats_no_setting_and_reports_the_same() -> None:
     assert again.done == []
 
 
-def _settings_of(world: World) -> list[RunSettings]:
-    return [step.subject.settings for step in world.done if isinstance(step, EvaluateModel)]
+def _timed_settings(world: World) -> list[RunSettings]:
+    timed = [step for step in world.done if isinstance(step, MeasureLatency)]
+    return [subject.settings for step in timed for subject in step.subjects]

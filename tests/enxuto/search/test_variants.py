@@ -7,73 +7,124 @@ import pytest
 from enxuto.goal import Goal
 from enxuto.machine import Machine, this_machine
 from enxuto.recipe import TriedRecipe
-from enxuto.search.variants import MOST_VARIANTS, changes_results, propose_variants, variant_name
+from enxuto.search.variants import (
+    MOST_ON_OTHER_RUNTIMES,
+    Base,
+    changes_results,
+    on_other_runtimes,
+    propose_variants,
+    variant_name,
+)
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.techniques import HalfWeights, StaticInt8
+from enxuto.techniques import HalfWeights, StaticInt8, WeightOnly
 from enxuto.workload import Workload
 from tests.support.simulated_world import a_model
 
 PLAIN, WITH_BFLOAT16 = (
     this_machine().model_copy(update={"instruction_sets": sets}) for sets in (["avx2"], ["avx2", "avx512_bf16"])
 )
-INT8, HALF, ORIGINAL = [StaticInt8()], [HalfWeights()], list[StaticInt8]()
+INT8: TriedRecipe = [StaticInt8()]
+ORIGINAL: TriedRecipe = []
 USUAL = OnnxRuntimeSettings()
 
 
-def named(
-    bases: dict[str, TriedRecipe],
+def early(
+    recipes: dict[str, TriedRecipe],
     *,
     goal: Goal | None = None,
     workload: Workload | None = None,
     machine: Machine = PLAIN,
+    operators: dict[str, int] | None = None,
+) -> list[str]:
+    """What every file is tried under before anything is timed; the last one is the original."""
+    workload = workload or Workload()
+    model = a_model(operators=operators) if operators else a_model()
+    found = on_other_runtimes(list(recipes.values()), model.inspection, goal or Goal(), workload, machine)
+    return [variant_name(list(recipes)[each.base], each.settings, _usual(workload)) for each in found]
+
+
+def late(
+    bases: dict[str, TriedRecipe],
+    *,
+    settings: RunSettings = USUAL,
+    goal: Goal | None = None,
+    workload: Workload | None = None,
     branches: bool = False,
 ) -> list[str]:
-    inspection = a_model(branches=branches).inspection
+    """What leads is tried under, the best first; all but the original run under these settings."""
     workload = workload or Workload()
-    usual: RunSettings = OpenVinoSettings() if workload.runtimes[0] == "openvino" else USUAL
-    found = propose_variants(list(bases.values()), inspection, goal or Goal(), workload, machine)
-    return [variant_name(list(bases)[each.base], each.settings, usual) for each in found]
+    inspection = a_model(branches=branches).inspection
+    given = [Base(recipe, settings if recipe else USUAL) for recipe in bases.values()]
+    found = propose_variants(given, inspection, goal or Goal(), workload)
+    return [variant_name(list(bases)[each.base], each.settings, _usual(workload)) for each in found]
 
 
-def test_each_base_is_tried_on_the_other_runtime() -> None:
-    assert named({"int8": INT8, "original": ORIGINAL}) == ["int8 @ openvino", "original @ openvino"]
+def _usual(workload: Workload) -> RunSettings:
+    return OpenVinoSettings() if workload.runtimes[0] == "openvino" else USUAL
+
+
+def test_every_file_is_tried_on_the_other_runtime_the_original_first() -> None:
+    assert early({"int8": INT8, "original": ORIGINAL}) == ["original @ openvino", "int8 @ openvino"]
     swapped = Workload(runtimes=["openvino", "onnxruntime"])
-    assert named({"original": ORIGINAL}, workload=swapped) == ["original @ onnxruntime"]
+    assert early({"original": ORIGINAL}, workload=swapped) == ["original @ onnxruntime"]
 
 
 def test_a_runtime_that_is_not_allowed_is_not_tried() -> None:
+    only = Workload(runtimes=["onnxruntime"])
     for machine in (PLAIN, WITH_BFLOAT16):
-        assert named({"original": ORIGINAL}, workload=Workload(runtimes=["onnxruntime"]), machine=machine) == []
+        assert early({"original": ORIGINAL}, workload=only, machine=machine) == []
+    assert late({"int8": INT8, "original": ORIGINAL}, workload=only) == []
 
 
 def test_bfloat16_is_tried_where_the_processor_has_it_on_what_computes_in_floats() -> None:
     bases = {"int8": INT8, "original": ORIGINAL}
-    assert named(bases, machine=WITH_BFLOAT16)[-1] == "original @ openvino bf16"
-    assert named({"int8": INT8}, machine=WITH_BFLOAT16) == ["int8 @ openvino"]
+    assert "original @ openvino bf16" in early(bases, machine=WITH_BFLOAT16)
+    assert early({"original": ORIGINAL}, machine=PLAIN) == ["original @ openvino"]
+
+
+def test_bfloat16_is_tried_on_integers_too_where_what_lies_between_products_stays_in_floats() -> None:
+    bases = {"int8": INT8, "original": ORIGINAL}
+    assert "int8 @ openvino bf16" in early(bases, machine=WITH_BFLOAT16)
+    assert "int8 @ openvino bf16" not in early(bases, machine=WITH_BFLOAT16, operators={"Conv": 19, "Gemm": 1})
+
+
+def test_a_file_whose_weights_are_restored_at_load_is_not_tried_on_another_runtime() -> None:
+    half: TriedRecipe = [HalfWeights()]
+    assert early({"half": half, "original": ORIGINAL}) == ["original @ openvino"]
+    compressed: TriedRecipe = [WeightOnly()]
+    assert early({"int8": compressed, "original": ORIGINAL}, operators={"Conv": 9}) == ["original @ openvino"]
+
+
+def test_compressed_weights_are_tried_with_inputs_quantized_on_the_way() -> None:
+    compressed: TriedRecipe = [WeightOnly(bits=4)]
+    assert early({"int4": compressed, "original": ORIGINAL})[-1] == "int4 @ openvino dynamic quantization"
 
 
 def test_threads_and_what_they_do_while_waiting_are_tried_only_where_there_are_several() -> None:
     two = Workload(threads=2, runtimes=["onnxruntime"])
-    assert named({"int8": INT8, "original": ORIGINAL}, workload=two) == ["int8 @ one thread", "int8 @ no spinning"]
-    assert named({"int8": INT8}, workload=two, branches=True)[-1] == "int8 @ parallel 2 branches"
-    assert named({"int8": INT8}, workload=Workload(runtimes=["onnxruntime"]), branches=True) == []
+    assert late({"int8": INT8, "original": ORIGINAL}, workload=two) == ["int8 @ one thread", "int8 @ no spinning"]
+    assert late({"int8": INT8}, workload=two, branches=True)[-1] == "int8 @ parallel 2 branches"
+    assert late({"int8": INT8}, workload=Workload(runtimes=["onnxruntime"]), branches=True) == []
 
 
 def test_the_arena_is_left_out_only_where_memory_is_what_counts() -> None:
-    assert named({"int8": INT8, "original": ORIGINAL}, goal=Goal(minimize="memory")) == [
+    assert late({"int8": INT8, "original": ORIGINAL}, goal=Goal(minimize="memory")) == [
         "int8 @ no arena", "original @ no arena", "int8 @ openvino",
     ]  # fmt: skip
 
 
 def test_no_setting_makes_a_file_smaller() -> None:
-    assert named({"int8": INT8, "original": ORIGINAL}, goal=Goal(minimize="size")) == []
-    assert named({"int8": INT8}, goal=Goal(minimize="size", p95_ms=5.0)) == ["int8 @ openvino"]
+    bases = {"int8": INT8, "original": ORIGINAL}
+    size = Goal(minimize="size")
+    assert early(bases, goal=size) == late(bases, goal=size, workload=Workload(threads=2)) == []
+    assert "int8 @ openvino" in early(bases, goal=Goal(minimize="size", p95_ms=5.0))
 
 
 def test_there_are_never_many() -> None:
-    bases = {"int8": INT8, "half": HALF, "original": ORIGINAL}
-    found = named(bases, workload=Workload(threads=8), machine=WITH_BFLOAT16, branches=True)
-    assert len(found) == len(set(found)) == MOST_VARIANTS
+    files: dict[str, TriedRecipe] = {f"int8 {position}": INT8 for position in range(20)}
+    found = early(files | {"original": ORIGINAL}, machine=WITH_BFLOAT16)
+    assert len(found) == len(set(found)) == MOST_ON_OTHER_RUNTIMES
+    assert found[:2] == ["original @ openvino", "original @ openvino bf16"]
 
 
 @pytest.mark.parametrize(

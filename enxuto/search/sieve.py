@@ -1,0 +1,118 @@
+"""Sorts out what was tried: what misses a constraint or is ruined, and what others were seen to be better than."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from enxuto.goal import Goal, MaxDrop
+from enxuto.recipe import TriedRecipe
+from enxuto.report import Candidate, Measurements
+from enxuto.search.choose import broken_constraints, candidate_cost, sqnr_db
+from enxuto.search.trial import Trials
+
+RUINED_DB = 5.0
+"""Below this the noise at the outputs is more than half as strong as they are."""
+_ANY_LOSS = MaxDrop(value=0.5)
+"""Where any loss is allowed: a model that lost a half of its metric and whose outputs are noise is none."""
+_SAME_GRAPH = frozenset({"calibration", "percentile", "bias_correction", "alpha", "method"})
+"""Fields of techniques that decide numbers in a file and nothing that takes time."""
+_SAME_NODES = frozenset({"cross_layer_equalization"})
+"""Techniques that change weights alone."""
+FEWEST_KEPT, MOST_KEPT = 4, 7
+
+
+def reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
+    """Mark what misses a constraint, or is ruined, on the samples that choose."""
+    for candidate in trials.alive():
+        size_bytes = candidate.model.size_bytes if candidate.model else 0
+        broken = broken_constraints(goal, size_bytes, candidate.selection, surely=surely)
+        if not broken and (ruin := _ruin(goal, candidate.selection)):
+            broken = [ruin]
+        if broken:
+            update = {"outcome": "infeasible", "reason": " and ".join(broken)}
+            trials.replace(candidate.model_copy(update=update))
+
+
+def _ruin(goal: Goal, seen: Measurements) -> str | None:
+    """What shows that a model is ruined, where few samples leave the bound of its drop too wide to tell."""
+    limit = goal.max_drop or _ANY_LOSS
+    ratio_db = seen.fidelity.sqnr_db if seen.fidelity else None
+    if ratio_db is None or ratio_db >= RUINED_DB or seen.drop is None or seen.drop.value <= limit.value:
+        return None
+    return f"is ruined: signal over noise at its outputs is {ratio_db:.1f} dB on {seen.samples:,} samples"
+
+
+def set_aside_siblings(trials: Trials, goal: Goal) -> None:
+    """Of candidates that differ in nothing that takes time, the most faithful goes on."""
+    siblings: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
+    for candidate in trials.alive():
+        siblings[_graph(candidate.recipe, candidate)].append(candidate)
+    for group in siblings.values():
+        leader, *others = sorted(group, key=lambda each: _unfaithful(goal, each))
+        for other in others:
+            trials.aside[other.name] = (
+                f"It differs from {leader.name} in numbers alone, and answers less like the original."
+            )
+
+
+def _graph(recipe: TriedRecipe, candidate: Candidate) -> tuple[str, ...]:
+    """The same for recipes whose outcomes take the same time."""
+    parts = [each.model_dump_json(exclude=set(_SAME_GRAPH)) for each in recipe if each.kind not in _SAME_NODES]
+    return (*parts, candidate.settings.model_dump_json())
+
+
+def _unfaithful(goal: Goal, candidate: Candidate) -> tuple[bool, float]:
+    """The smallest is the most faithful: the noise at the outputs tells far more surely than the metric."""
+    drop = candidate.selection.drop
+    return bool(goal.max_drop and drop and drop.value > goal.max_drop.value), -sqnr_db(candidate)
+
+
+def set_aside_worse(trials: Trials, goal: Goal) -> None:
+    """Keep the better half by what is to be minimized, and the most faithful of those that gain at all."""
+    ranked = sorted(trials.alive(), key=lambda each: candidate_cost(goal, each))
+    wanted = min(max(FEWEST_KEPT, (len(ranked) + 1) // 2), MOST_KEPT)
+    kept = {each.name for each in ranked[:wanted]}
+    gaining = [each for each in ranked if _gains(trials, goal, each)]
+    if gaining:
+        kept.add(max(gaining, key=sqnr_db).name)
+    for candidate in ranked:
+        if candidate.name not in kept:
+            trials.aside[candidate.name] = f"Set aside after a first look: {_standing(goal, candidate, ranked[0])}."
+
+
+def _gains(trials: Trials, goal: Goal, candidate: Candidate) -> bool:
+    original = float(trials.original.model.size_bytes) if goal.objective == "size" else 1.0
+    return candidate_cost(goal, candidate) * (1 + trials.request.margin) < original
+
+
+def _standing(goal: Goal, candidate: Candidate, best: Candidate) -> str:
+    if goal.objective == "size" and candidate.model and best.model:
+        return f"{candidate.model.size_bytes / 1e6:.2f} MB, where {best.name} has {best.model.size_bytes / 1e6:.2f}"
+    if candidate.selection.speedup and best.selection.speedup:
+        seen, highest = candidate.selection.speedup.value, best.selection.speedup.value
+        return f"{seen:.2f}× as fast as the original, where {best.name} was {highest:.2f}×"
+    return f"{best.name} was better"
+
+
+def bring_back(trials: Trials, goal: Goal) -> list[str]:
+    """Return the best of what was set aside, where nothing that was kept is left; their names."""
+    waiting = [each for each in trials.candidates if each.name in trials.aside and each.outcome == "feasible"]
+    back = sorted(waiting, key=lambda each: candidate_cost(goal, each))[:FEWEST_KEPT]
+    for candidate in back:
+        del trials.aside[candidate.name]
+    return [candidate.name for candidate in back]
+
+
+def settle(trials: Trials) -> None:
+    """Say of what was set aside why, at the end: skipped where not all was seen of it that others are told by."""
+    for candidate in _still_aside(trials):
+        why = trials.aside[candidate.name]
+        if trials.is_judged(candidate):
+            trials.replace(candidate.model_copy(update={"notes": [*candidate.notes, why]}))
+        else:
+            trials.skip(candidate, why)
+
+
+def _still_aside(trials: Trials) -> Iterable[Candidate]:
+    return [each for each in trials.candidates if each.name in trials.aside and each.outcome == "feasible"]

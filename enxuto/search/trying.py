@@ -1,0 +1,122 @@
+"""Tries recipes: applies each, and takes a first look at what it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from enxuto.errors import Finding
+from enxuto.recipe import Recipe, recipe_name
+from enxuto.report import Candidate, ModelRef
+from enxuto.schema import Digest
+from enxuto.search.plan import Reply, Task, found
+from enxuto.search.trial import (
+    LATE,
+    Trials,
+    confirmation_reserve_s,
+    evaluation_step,
+    scored,
+    subject_of,
+)
+from enxuto.steps import Applied, ApplyRecipe, Evaluation, EvaluationFiles, Failed, Samples
+
+RANDOM_RANGES = (
+    "There was no data: ranges come from inputs drawn by chance, so what it loses on real ones is not known."
+)
+
+
+def try_recipes(
+    trials: Trials, recipes: Sequence[Recipe], begin: float = 0.04, share: float = 0.4
+) -> Generator[Task, Reply, None]:
+    """Apply each recipe and look at the outcome; ``begin`` and ``share`` are of the progress of the search."""
+    costs: list[float] = []
+    for position, recipe in enumerate(recipes):
+        reserve = max(costs, default=0.0) + (confirmation_reserve_s(trials) if trials.alive() else 0.0)
+        remaining = trials.meter.remaining_s
+        if remaining is not None and remaining < reserve:
+            late = {"outcome": "skipped", "reason": LATE}
+            trials.candidates += [_candidate(trials, untried).model_copy(update=late) for untried in recipes[position:]]
+            trials.cut_short = True
+            return
+        before_s = trials.meter.spent_s
+        yield from try_recipe(trials, recipe, begin + share * position / len(recipes))
+        costs.append(trials.meter.spent_s - before_s)
+
+
+def try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, None]:
+    """Apply one recipe, and look at what came out where it is not known already."""
+    candidate = _candidate(trials, recipe)
+    trials.candidates.append(candidate)
+    applied = yield from apply(trials, recipe, fraction)
+    if isinstance(applied, Finding):
+        trials.fail(candidate, applied)
+        return
+    model, notes = applied
+    candidate = candidate.model_copy(update={"model": model, "notes": notes})
+    twin = _twin(trials, model.sha256)
+    if twin:
+        candidate = candidate.model_copy(update={"outcome": "duplicate", "reason": f"the same file as {twin}"})
+    trials.replace(candidate)
+    if not twin:
+        yield from look_at(trials, candidate, fraction)
+
+
+def apply(
+    trials: Trials, recipe: Recipe, fraction: float
+) -> Generator[Task, Reply, tuple[ModelRef, list[str]] | Finding]:
+    """The model that a recipe makes, and what is to be known of it; or why it makes none."""
+    ranges = recipe[0].needs_calibration
+    step = ApplyRecipe(
+        model=trials.model.file,
+        recipe=recipe,
+        calibration=trials.splits.calibration,
+        preprocessing=trials.request.preprocessing,
+        seed=trials.request.seed,
+        instruction_sets=trials.machine.instruction_sets,
+        workload=trials.request.workload,
+        statistics=trials.statistics if ranges else None,
+    )
+    reply = yield Task(step, trials.progress("apply", f"applying {recipe_name(recipe)}", fraction))
+    if isinstance(reply.outcome, Failed):
+        return reply.outcome.finding
+    applied = found(reply.outcome, Applied)
+    notes = [*applied.notes, RANDOM_RANGES] if ranges and trials.random_ranges else applied.notes
+    return ModelRef(sha256=reply.outcome.files[applied.file], size_bytes=applied.size_bytes), notes
+
+
+def look_at(trials: Trials, candidate: Candidate, fraction: float) -> Generator[Task, Reply, None]:
+    """Score a candidate on a few samples, or on all that choose where those cost no more."""
+    if trials.few and trials.looked_at:
+        yield from _evaluate(trials, candidate, trials.few, trials.looked_at, "looking at", fraction)
+    else:
+        yield from evaluate(trials, candidate, fraction)
+
+
+def evaluate(trials: Trials, candidate: Candidate, fraction: float) -> Generator[Task, Reply, None]:
+    """Score a candidate on all samples that choose, where there are any."""
+    if trials.evaluated and trials.splits.selection:
+        yield from _evaluate(trials, candidate, trials.splits.selection, trials.evaluated, "evaluating", fraction)
+
+
+def _evaluate(
+    trials: Trials, candidate: Candidate, samples: Samples, reference: EvaluationFiles, doing: str, fraction: float
+) -> Generator[Task, Reply, None]:
+    step = evaluation_step(trials, subject_of(candidate), samples, reference)
+    reply = yield Task(step, trials.progress("evaluate", f"{doing} {candidate.name}", fraction))
+    if isinstance(reply.outcome, Failed):
+        trials.fail(candidate, reply.outcome.finding)
+        return
+    seen, known = scored(found(reply.outcome, Evaluation)), trials.named(candidate.name)
+    accuracy = {name: getattr(seen, name) for name in ("metric", "samples", "drop", "fidelity")}
+    trials.replace(known.model_copy(update={"selection": known.selection.model_copy(update=accuracy)}))
+
+
+def _candidate(trials: Trials, recipe: Recipe) -> Candidate:
+    """Before anything is known of it."""
+    name = recipe_name(recipe)
+    return Candidate(name=name, recipe=recipe, model=None, settings=trials.usual, outcome="feasible")
+
+
+def _twin(trials: Trials, digest: Digest) -> str | None:
+    if digest == trials.model.file:
+        return "the original"
+    return next((other.name for other in trials.candidates if other.model and other.model.sha256 == digest), None)
