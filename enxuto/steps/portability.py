@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.processor import Processor
 from enxuto.schema import Digest, Value
@@ -24,13 +25,15 @@ class AssessPortability(Value):
     seed: int
     instruction_sets: list[str]
     """Of this machine: what was measured here holds for its kind."""
+    metric: Metric | None = None
+    """Tells whether outputs are scores that a class is chosen by; what is chosen is compared only then."""
 
 
 class ProcessorAccuracy(Value):
     processor: Processor
     method: Literal["measured", "same_arithmetic", "emulated", "bounded"]
-    """Run on this machine; sums there are exact as they are here; saturation worked out sum by sum; or no pair of
-    weights can saturate, or can, by the weights alone."""
+    """Run on this machine; sums there are done as they are here; saturation worked out sum by sum; or told by the
+    weights alone: no pair of them can saturate, or some can."""
     holds: bool | None
     """Whether accuracy there is that measured here; null where it cannot be told."""
     saturated_share: float | None = None
@@ -42,6 +45,9 @@ class ProcessorAccuracy(Value):
 
 
 class Portability(Value):
+    """What is said holds for ONNX Runtime; other runtimes add up in the same order or in another."""
+
     processors: list[ProcessorAccuracy]
     samples: int
+    """That the outputs on another kind of processor were worked out for; 0 where that was not needed."""
     speed: str = "Speed on processors of another kind than this machine's was not measured."

@@ -1,0 +1,89 @@
+"""Sentences about how a model fares on other kinds of processor, and what is decided on the way to them."""
+
+from __future__ import annotations
+
+from enxuto.judge.emulate.products import Product
+from enxuto.judge.emulate.run import Emulated
+from enxuto.processor import Processor
+from enxuto.steps import Fidelity, ProcessorAccuracy
+
+ROUNDING = "Outputs can differ by rounding."
+WITHOUT_SATURATION = (
+    "Products of 8-bit numbers are added up in 32 bits there as they are here, without saturation; integers can differ "
+    "by one level where a rounding falls the other way."
+)
+_LARGEST_FALL_DB = 1.0
+_EXACT_SWITCH = (
+    "With ONNX Runtime, session.x64quantprecision=1 avoids it there at the cost of speed; so does a variant with 7-bit "
+    "weights (static_int8 with processor x86_avx2)."
+)
+
+
+def bounded(there: Processor, count: int) -> ProcessorAccuracy:
+    why = (
+        f"Pairs of products are added in 16 bits on one of the two kinds of processor, and no two neighbouring weights "
+        f"of any of the {count} integer layers are large enough to saturate, whatever is fed. {ROUNDING}"
+    )
+    return ProcessorAccuracy(processor=there, method="bounded", holds=True, saturated_share=0.0, why=why)
+
+
+def not_emulated(there: Processor, what: str) -> ProcessorAccuracy:
+    why = (
+        f"Weights are large enough for sums of pairs to saturate in 16 bits, and {what} cannot be worked out here: "
+        f"evaluate it on such a processor. {_EXACT_SWITCH}"
+    )
+    return ProcessorAccuracy(processor=there, method="bounded", holds=None, why=why)
+
+
+def too_costly(there: Processor, loud: int, count: int) -> ProcessorAccuracy:
+    why = (
+        f"Weights of {loud} of {count} integer layers are large enough for sums of pairs to saturate in 16 bits, and "
+        f"the model is too large to work out how often that happens: evaluate it on such a processor. {_EXACT_SWITCH}"
+    )
+    return ProcessorAccuracy(processor=there, method="bounded", holds=None, why=why)
+
+
+def verdict(there: Processor, seen: Emulated, loud: list[Product], *, real_data: bool) -> ProcessorAccuracy:
+    """By how far the ratio of signal to noise falls, and whether choices change."""
+    holds = _holds(seen)
+    on = f"{seen.samples} samples" if real_data else f"{seen.samples} random inputs"
+    said = (
+        f"On {on}, {_share(seen.saturated_share)} of the pairs of products saturate in 16 bits, in {len(loud)} layers "
+        f"whose weights are large enough for it. The outputs' ratio of signal to noise against the original is "
+        f"{_db(seen.there)} there and {_db(seen.here)} here{_choices(seen)}."
+    )
+    if holds and not real_data:
+        return ProcessorAccuracy(
+            processor=there, method="emulated", holds=None, saturated_share=seen.saturated_share,
+            sqnr_db=seen.there.sqnr_db, why=f"{said} Real samples may saturate more: give some.",
+        )  # fmt: skip
+    return ProcessorAccuracy(
+        processor=there, method="emulated", holds=holds, saturated_share=seen.saturated_share,
+        sqnr_db=seen.there.sqnr_db, why=said if holds else f"{said} {_EXACT_SWITCH}",
+    )  # fmt: skip
+
+
+def _holds(seen: Emulated) -> bool:
+    if seen.there.nonfinite > seen.here.nonfinite:
+        return False
+    if (seen.there.agreement or 0.0) < (seen.here.agreement or 0.0):
+        return False
+    return _number(seen.there) > _number(seen.here) - _LARGEST_FALL_DB
+
+
+def _number(fidelity: Fidelity) -> float:
+    return float("inf") if fidelity.sqnr_db is None else fidelity.sqnr_db
+
+
+def _db(fidelity: Fidelity) -> str:
+    return "without limit" if fidelity.sqnr_db is None else f"{fidelity.sqnr_db:.1f} dB"
+
+
+def _share(share: float) -> str:
+    return "none" if not share else f"{share * 1e6:.3g} in a million"
+
+
+def _choices(seen: Emulated) -> str:
+    if seen.there.agreement is None or seen.here.agreement is None:
+        return ""
+    return f"; the choice is the original's on {seen.there.agreement:.1%} there and {seen.here.agreement:.1%} here"
