@@ -1,6 +1,6 @@
 """The emulation of processors without VNNI, held against ONNX Runtime's own kernels on such a processor.
 
-    PYTHONPATH=. python bench/portability.py [--model FILE --data FILE.npz] [--samples 8]
+    python -m bench.portability [--model FILE --data FILE.npz] [--samples 8]
 
 The processor is QEMU's Haswell: ``qemu-x86_64`` of Debian's package qemu-user, 7.2 or newer (older ones lack AVX2),
 runs this very Python and ONNX Runtime, whose kernels then are those for AVX2. Prints for each operator, and for the
