@@ -34,6 +34,7 @@ def confirm(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Cand
 def _record(trials: Trials, candidate: Candidate, before: Measurements, after: Measurements) -> Candidate:
     """Keep what was confirmed of the original and of the candidate."""
     trials.original = trials.original.model_copy(update={"confirmation": before})
+    trials.confirmed = candidate.name
     confirmed = candidate.model_copy(update={"confirmation": after})
     trials.replace(confirmed)
     return confirmed

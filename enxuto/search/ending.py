@@ -15,6 +15,7 @@ from enxuto.search.plan import PlanFailed, Reply, StopReason, Task
 from enxuto.search.sieve import reject
 from enxuto.search.splits import count
 from enxuto.search.trial import Trials
+from enxuto.search.trying import make_again
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.steps import Estimate
 
@@ -44,6 +45,9 @@ def confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, Ending]:
         return _without_gain(trials, _why_none(trials, goal), sure=not trials.alive())
     if gain := _too_small_a_gain(trials, goal, candidate):
         return _without_gain(trials, _why_no_gain(trials, goal, candidate, gain))
+    yield from make_again(trials, [candidate])
+    if trials.named(candidate.name).outcome == "failed":
+        return (yield from confirm_best(trials, goal))
     confirmed = candidate if candidate.confirmation else (yield from confirm(trials, candidate))
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
@@ -100,7 +104,7 @@ def interrupted_ending(trials: Trials, reason: StopReason) -> Ending:
     goal = trials.request.goal or Goal()
     judge = decide_recipe if trials.request.recipe else decide
     for confirmed in trials.alive():
-        if confirmed.confirmation and confirmed.confirmation.speedup and not trials.earlier:
+        if confirmed.name == trials.confirmed and confirmed.confirmation and confirmed.confirmation.speedup:
             return Ending(judge(goal, trials.original, confirmed, trials.conditions(confirmed)), confirmed)
     if not trials.request.recipe:
         reject(trials, goal, surely=False)

@@ -10,7 +10,7 @@ from enxuto.recipe import Recipe
 from enxuto.search.parts import first
 from enxuto.search.plan import PlanFailed, Reply, Task, found
 from enxuto.search.splits import count
-from enxuto.search.trial import Trials, evaluation_files, evaluation_step, scored
+from enxuto.search.trial import Trials, evaluation_files, evaluation_step, scored, with_accuracy
 from enxuto.steps import (
     Calibrated,
     CalibrateModel,
@@ -37,7 +37,9 @@ def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
     _require_something_to_lose(trials, evaluation)
     trials.evaluated = evaluation_files(evaluation, files)
     trials.spent_evaluating_s = elapsed_s
-    trials.original = trials.original.model_copy(update={"selection": scored(evaluation)})
+    trials.original = trials.original.model_copy(
+        update={"selection": with_accuracy(trials.original.selection, scored(evaluation))}
+    )
     few = first(trials.splits.selection, _FEW)
     if elapsed_s > _CHEAP_S and 2 * count(few) <= count(trials.splits.selection) and not trials.request.recipe:
         evaluation, files, _ = yield from _evaluate(trials, few, "evaluating the original on a few samples")

@@ -7,16 +7,17 @@ a few rounds; half of what passes is evaluated on all samples that choose and ti
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from enxuto.goal import Goal
 from enxuto.search.measured import measure, time_candidates
 from enxuto.search.plan import Reply, Task
 from enxuto.search.sieve import FEWEST_KEPT, bring_back, reject, set_aside_worse
-from enxuto.search.timing import SCREENING, Effort
+from enxuto.search.timing import SCREENING, TUNING, Effort
 from enxuto.search.trial import LATE, Trials, timing_s
-from enxuto.search.trying import evaluate
+from enxuto.search.trying import evaluate, make_again
+from enxuto.search.tune import beside_what_leads
 
 LOOK: Effort = replace(SCREENING, first_load=250, least=2, most=2, rounds=6, budget_s=30.0)
 
@@ -36,11 +37,25 @@ def look_at_speed(trials: Trials, goal: Goal, begin: float, share: float) -> Gen
 def look_closer(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, None]:
     """Evaluate and time what is left; where nothing of it stands, what was set aside comes back."""
     while True:
+        yield from make_again(trials, trials.alive())
         yield from _evaluate_left(trials, begin, share / 2)
         reject(trials, goal, surely=True)
         yield from measure(trials, goal, trials.judged(), SCREENING, begin + share / 2, share / 2)
         if trials.alive() or trials.cut_short or not bring_back(trials, goal):
             return
+
+
+def look_at_new(
+    trials: Trials, goal: Goal, new: Sequence[str], begin: float, share: float
+) -> Generator[Task, Reply, None]:
+    """Evaluate candidates that came late, and time those that stand beside what leads."""
+    yield from _evaluate_left(trials, begin, share / 2)
+    reject(trials, goal, surely=True)
+    together = beside_what_leads(trials, goal, new)
+    yield from make_again(trials, together)
+    standing = [each for each in together if trials.named(each.name).outcome == "feasible"]
+    if standing:
+        yield from measure(trials, goal, standing, TUNING, begin + share / 2, share / 2)
 
 
 def _evaluate_left(trials: Trials, begin: float, share: float) -> Generator[Task, Reply, None]:

@@ -13,17 +13,18 @@ from enxuto.request import OptimizeOptions
 from enxuto.search.answer import report
 from enxuto.search.candidates import propose
 from enxuto.search.ending import Ending, confirm_best, interrupted_ending, judge_recipe
+from enxuto.search.explaining import explain
 from enxuto.search.groundwork import calibrate, evaluate_original, examine_data
-from enxuto.search.halving import look_at_speed, look_closer
-from enxuto.search.measured import measure
+from enxuto.search.halving import look_at_new, look_at_speed, look_closer
 from enxuto.search.plan import Plan, Reply, Stopped, StopReason, Task, metered
+from enxuto.search.portable import hold_on_processors
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.sieve import reject, set_aside_siblings
 from enxuto.search.splits import split_samples
-from enxuto.search.timing import TUNING
 from enxuto.search.trial import Trials
 from enxuto.search.trying import try_recipes
-from enxuto.search.tune import beside_what_leads, try_on_other_runtimes, try_variants
+from enxuto.search.tune import try_on_other_runtimes, try_variants
+from enxuto.search.what_if import fill_in, require_same_conditions, take_over
 from enxuto.signature import DatasetInput, ModelInput
 
 
@@ -44,14 +45,33 @@ def optimize(
         PlanFailed: the original does not run, or the recipe cannot be applied.
     """
     trials = _prepare(request, model, evaluation, calibration, machine)
-    stopped: StopReason | None = None
-    try:
-        ending = yield from metered(_search(trials), trials.meter)
-        stopped = "deadline" if trials.cut_short else None
-    except Stopped as stop:
-        stopped = stop.reason
-        ending = interrupted_ending(trials, stop.reason)
+    if earlier:
+        roles = {"evaluation": evaluation, "calibration": calibration}
+        require_same_conditions(trials.request, model, roles, machine, earlier)
+        take_over(trials, earlier)
+    ending, stopped = yield from _decide(trials)
+    if stopped is None:
+        stopped = yield from _explain(trials, ending)
     return report(trials, ending, stopped, evaluation, calibration)
+
+
+def _decide(trials: Trials) -> Generator[Task, Reply, tuple[Ending, StopReason | None]]:
+    try:
+        ending = yield from metered(_answer(trials), trials.meter)
+    except Stopped as stop:
+        return interrupted_ending(trials, stop.reason), stop.reason
+    return ending, "deadline" if trials.cut_short else None
+
+
+def _explain(trials: Trials, ending: Ending) -> Generator[Task, Reply, StopReason | None]:
+    """A deadline that comes now ended nothing that anybody waits for."""
+    if trials.request.goal is None:
+        return None
+    try:
+        yield from metered(explain(trials, trials.request.goal, ending.candidate), trials.meter)
+    except Stopped as stop:
+        return stop.reason if stop.reason == "cancelled" else None
+    return None
 
 
 def _prepare(
@@ -73,10 +93,21 @@ def _prepare(
     )
 
 
-def _search(trials: Trials) -> Generator[Task, Reply, Ending]:
+def _answer(trials: Trials) -> Generator[Task, Reply, Ending]:
     if trials.request.recipe:
         return (yield from _apply_recipe(trials))
     goal = trials.request.goal or Goal()
+    if trials.earlier:
+        yield from fill_in(trials, goal, 0.1, 0.5)
+    else:
+        yield from _search(trials, goal)
+    reject(trials, goal, surely=False)
+    yield from hold_on_processors(trials, goal)
+    return (yield from confirm_best(trials, goal))
+
+
+def _search(trials: Trials, goal: Goal) -> Generator[Task, Reply, None]:
+    """Try recipes and settings, cheaply at first."""
     recipes = propose(trials.model.inspection, goal, calibrated=trials.splits.calibration is not None)
     yield from evaluate_original(trials)
     yield from examine_data(trials)
@@ -89,11 +120,7 @@ def _search(trials: Trials) -> Generator[Task, Reply, Ending]:
     yield from look_at_speed(trials, goal, 0.54, 0.06)
     yield from look_closer(trials, goal, 0.6, 0.08)
     new = yield from try_variants(trials, goal, 0.68, 0.04)
-    reject(trials, goal, surely=True)
-    if together := beside_what_leads(trials, goal, new):
-        yield from measure(trials, goal, together, TUNING, 0.72, 0.07)
-    reject(trials, goal, surely=False)
-    return (yield from confirm_best(trials, goal))
+    yield from look_at_new(trials, goal, new, 0.72, 0.07)
 
 
 def _apply_recipe(trials: Trials) -> Generator[Task, Reply, Ending]:

@@ -70,6 +70,10 @@ class Trials:
     health: DataHealth | None = None
     earlier: str | None = None
     """The report that this search takes its measurements from."""
+    made: set[Digest] = field(default_factory=set)
+    """Files that recipes made in this search: those of an earlier one may be gone."""
+    confirmed: str | None = None
+    """Name of the candidate that was confirmed in this search."""
     meter: Meter = field(default_factory=Meter)
     reached: float = 0.0
     """Share of the whole job that was told last."""
@@ -117,7 +121,7 @@ class Trials:
 
     def is_judged(self, candidate: Candidate) -> bool:
         """Whether a candidate's accuracy was seen on all samples that choose; true where there are none."""
-        if self.evaluated is None:
+        if not self.original.selection.samples:
             return True
         return candidate.selection.drop is not None and candidate.selection.samples >= self.original.selection.samples
 
@@ -198,3 +202,8 @@ def scored(evaluation: Evaluation) -> Measurements:
         drop=evaluation.drop,
         fidelity=evaluation.fidelity,
     )
+
+
+def with_accuracy(seen: Measurements, scores: Measurements) -> Measurements:
+    """What was measured of a model, with what it scored last."""
+    return seen.model_copy(update={name: getattr(scores, name) for name in ("metric", "samples", "drop", "fidelity")})

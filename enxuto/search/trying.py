@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from enxuto.errors import Finding
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate, ModelRef
 from enxuto.schema import Digest
+from enxuto.search.groundwork import calibrate
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import (
     LATE,
@@ -16,6 +17,7 @@ from enxuto.search.trial import (
     evaluation_step,
     scored,
     subject_of,
+    with_accuracy,
 )
 from enxuto.steps import Applied, ApplyRecipe, Evaluation, EvaluationFiles, Failed, Samples
 
@@ -79,6 +81,7 @@ def apply(
     if isinstance(reply.outcome, Failed):
         return reply.outcome.finding
     applied = found(reply.outcome, Applied)
+    trials.made.add(reply.outcome.files[applied.file])
     notes = [*applied.notes, RANDOM_RANGES] if ranges and trials.random_ranges else applied.notes
     return ModelRef(sha256=reply.outcome.files[applied.file], size_bytes=applied.size_bytes), notes
 
@@ -105,9 +108,9 @@ def _evaluate(
     if isinstance(reply.outcome, Failed):
         trials.fail(candidate, reply.outcome.finding)
         return
-    seen, known = scored(found(reply.outcome, Evaluation)), trials.named(candidate.name)
-    accuracy = {name: getattr(seen, name) for name in ("metric", "samples", "drop", "fidelity")}
-    trials.replace(known.model_copy(update={"selection": known.selection.model_copy(update=accuracy)}))
+    known = trials.named(candidate.name)
+    seen = with_accuracy(known.selection, scored(found(reply.outcome, Evaluation)))
+    trials.replace(known.model_copy(update={"selection": seen}))
 
 
 def _candidate(trials: Trials, recipe: Recipe) -> Candidate:
@@ -120,3 +123,27 @@ def _twin(trials: Trials, digest: Digest) -> str | None:
     if digest == trials.model.file:
         return "the original"
     return next((other.name for other in trials.candidates if other.model and other.model.sha256 == digest), None)
+
+
+def make_again(trials: Trials, candidates: Iterable[Candidate]) -> Generator[Task, Reply, None]:
+    """Make the files of candidates that an earlier search made; one that comes out otherwise becomes a row."""
+    for candidate in candidates:
+        if candidate.model is None or candidate.model.sha256 in {*trials.made, trials.model.file}:
+            continue
+        if trials.statistics is None:
+            yield from calibrate(trials, [candidate.recipe])
+        applied = yield from apply(trials, candidate.recipe, 0.1)
+        if isinstance(applied, Finding):
+            trials.fail(candidate, applied)
+        elif applied[0].sha256 != candidate.model.sha256:
+            trials.fail(candidate, _NOT_THE_SAME)
+        else:
+            trials.made.add(candidate.model.sha256)
+
+
+_NOT_THE_SAME = Finding(
+    code="not_reproduced",
+    detail="Its recipe makes another file now than in the earlier search, so what was measured then does not hold.",
+    hint="Search anew: another version of a library may be at work.",
+    fault="internal",
+)

@@ -62,7 +62,7 @@ def _try(
     return tried
 
 
-def beside_what_leads(trials: Trials, goal: Goal, new: list[str]) -> list[Candidate]:
+def beside_what_leads(trials: Trials, goal: Goal, new: Sequence[str]) -> list[Candidate]:
     """Those of the new candidates that are left, their files under other settings, and what leads so far: timed anew
     together, so that what is new about them is not told from loads at other times.
     """
