@@ -19,6 +19,7 @@ import onnx_ir.passes.common as passes
 from enxuto.graph.edit import Editor
 from enxuto.graph.fusion.match import made_by
 from enxuto.graph.weights import array_of, computed_array, input_of, is_constant
+from enxuto.quantization.affine import half_scales
 from enxuto.quantization.linear import Linear, linears
 
 OPERATORS = frozenset({"Gemm", "MatMul"})
@@ -72,7 +73,7 @@ def smooth(model: ir.Model, found: list[Group], peaks: Mapping[str, np.ndarray],
         if _read_by_linears_alone(group) and _divide_norm(editor, group, scales):
             folded += 1
         else:
-            _divide(editor, group, scales)
+            scales = _divide(editor, group, scales)
             multiplied += 1
         for linear in group.readers:
             _multiply_weight(editor, linear, scales)
@@ -104,13 +105,21 @@ def _divide_norm(editor: Editor, group: Group, scales: np.ndarray) -> bool:
     return True
 
 
-def _divide(editor: Editor, group: Group, scales: np.ndarray) -> None:
-    name = f"{group.data.name}_smooth"
-    inverse = editor.weight(f"{name}_factor", (1 / scales).astype(np.float32))
-    node = editor.node("Mul", [group.data, inverse], name)
-    editor.graph.insert_before(group.readers[0].node, node)
+def _divide(editor: Editor, group: Group, scales: np.ndarray) -> np.ndarray:
+    """Returns the scales that it divides by: those whose inverse is a float16, where they all have one near."""
+    name, inverse = f"{group.data.name}_smooth", (1 / scales).astype(np.float32)
+    stored = half_scales(inverse)
+    factor = editor.weight(f"{name}_factor", stored)
+    nodes = []
+    if stored.dtype == np.float16:
+        nodes.append(editor.node("Cast", [factor], f"{name}_wide", attributes={"to": int(ir.DataType.FLOAT)}))
+        factor = nodes[-1].outputs[0]
+    nodes.append(editor.node("Mul", [group.data, factor], name))
+    editor.graph.insert_before(group.readers[0].node, nodes)
     for linear in group.readers:
-        linear.node.replace_input_with(0, node.outputs[0])
+        linear.node.replace_input_with(0, nodes[-1].outputs[0])
+    exact: np.ndarray = 1 / stored.astype(np.float32)
+    return exact
 
 
 def _multiply_weight(editor: Editor, linear: Linear, scales: np.ndarray) -> None:

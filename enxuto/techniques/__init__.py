@@ -11,6 +11,7 @@ from enxuto.techniques.dynamic_int8 import DynamicInt8
 from enxuto.techniques.graph_optimization import GraphOptimization
 from enxuto.techniques.half_weights import HalfWeights
 from enxuto.techniques.magnitude_pruning import MagnitudePruning
+from enxuto.techniques.padding_removal import PaddingRemoval
 from enxuto.techniques.smooth_quant import SmoothQuant
 from enxuto.techniques.static_int8 import StaticInt8
 from enxuto.techniques.transformer_fusion import TransformerFusion
@@ -19,6 +20,7 @@ from enxuto.techniques.weight_only import WeightOnly
 AnyTechnique = Annotated[
     GraphOptimization
     | TransformerFusion
+    | PaddingRemoval
     | SmoothQuant
     | HalfWeights
     | DynamicInt8
@@ -36,6 +38,7 @@ __all__ = [
     "GraphOptimization",
     "HalfWeights",
     "MagnitudePruning",
+    "PaddingRemoval",
     "SmoothQuant",
     "StaticInt8",
     "Technique",

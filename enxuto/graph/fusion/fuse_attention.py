@@ -10,6 +10,8 @@ import onnx_ir.passes.common as passes
 from enxuto.graph.edit import Editor
 from enxuto.graph.fusion.attention import Attention, attentions
 from enxuto.graph.fusion.attention_proof import Mask, proven_mask
+from enxuto.graph.fusion.match import made_by, other_input
+from enxuto.graph.weights import array_of, is_constant
 
 DOMAIN = "com.microsoft"
 
@@ -44,7 +46,8 @@ def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, i
     joined = found.output.producer()
     if joined is None:
         return
-    inputs = [found.query, found.key, found.value, None, _as_int32(editor, mask.padding, casts), mask.added]
+    padding = _as_int32(editor, mask.padding, casts)
+    inputs = [found.query, _without_bias(found.key), found.value, None, padding, mask.added]
     while inputs[-1] is None:
         inputs.pop()
     attributes: dict[str, int | float | str | list[int]] = {
@@ -56,6 +59,15 @@ def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, i
     if found.output.shape is None and found.query.shape is not None:
         found.output.shape = found.query.shape.copy()
     editor.replace(joined, [editor.node("MultiHeadAttention", inputs, f"{name}_fused", DOMAIN, attributes=attributes)])
+
+
+def _without_bias(key: ir.Value) -> ir.Value:
+    """A bias of keys adds the same number to all scores of a query, and softmax takes it out again."""
+    addition = made_by(key, "Add")
+    product = next((value for value in addition.inputs if made_by(value, "MatMul")), None) if addition else None
+    bias = other_input(addition, product) if addition is not None and product is not None else None
+    alone = bias is not None and is_constant(bias) and array_of(bias).ndim == 1 and len(key.uses()) == 1
+    return product if alone and product is not None else key
 
 
 def _as_int32(editor: Editor, mask: ir.Value | None, casts: dict[ir.Value, ir.Value]) -> ir.Value | None:

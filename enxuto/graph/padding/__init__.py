@@ -1,0 +1,1 @@
+"""Computes nothing for padding: positions that a mask hides from the output."""
