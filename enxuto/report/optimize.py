@@ -36,12 +36,22 @@ class LayerScore(Value):
     parameters: int
     noise: float
     """Power of the error at the outputs with only this layer quantized, as a share of the outputs' power."""
+    own_noise: float | None = None
+    """The part that no other layer shares; null: all of it."""
+    tensor_noise: dict[str, float] = Field(default_factory=dict)
+    """The part of each tensor that is quantized for its sake: shared by neighbours, and added once for all of them."""
+    writes: str | None = None
+    """The tensor among these that it writes."""
+    follows: bool = False
+    """Whether it has nothing to quantize itself, as a sum or a pool, and runs in integers between others that do."""
     sqnr_db: float | None
     bytes_saved: int
     before_us: float | None = None
     """Time in one call of the original, as its profile tells; null where it could not be told apart."""
     after_us: float | None = None
-    """The same with everything quantized."""
+    """The same with everything quantized, what quantizes and restores tensors around it included."""
+    border_us: float | None = None
+    """About what it takes to quantize what it writes, or to restore it, where a neighbour computes in the other way."""
 
 
 class NearMiss(Value):

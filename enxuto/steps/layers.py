@@ -14,14 +14,16 @@ from enxuto.workload import Workload
 
 
 class MeasureSensitivity(Value):
-    """Apply a technique to one layer at a time, and compare the outputs with the original's."""
+    """Apply a technique, and tell how much of the error at the outputs each layer brings in."""
 
     kind: Literal["measure_sensitivity"] = "measure_sensitivity"
     model: Digest
     technique: AnyTechnique
     """The one whose layers are told apart: it must know ``exclude``."""
+    before: list[AnyTechnique] = Field(default_factory=list, max_length=15)
+    """Techniques of the recipe that come first: layers are named as in what they leave."""
     statistics: Digest | None
-    """What a calibration of this model found."""
+    """What a calibration of this model found; of no use where other techniques come first."""
     samples: Samples
     """Few: the error at the outputs needs no more."""
     preprocessing: Preprocessing
@@ -36,11 +38,23 @@ class LayerSensitivity(Value):
     operator: str
     parameters: int
     noise: float = Field(ge=0)
-    """Power of the error at the outputs with only this layer changed, as a share of the outputs' power."""
+    """Power of the error at the outputs with only this layer changed, as a share of the outputs' power: what it adds
+    itself and what is added by the tensors that it quantizes."""
+    own_noise: float | None = Field(None, ge=0)
+    """The part that no other layer shares, such as that of the weights; null: all of it."""
+    tensor_noise: dict[str, float] = Field(default_factory=dict)
+    """The part of each tensor that is quantized for this layer's sake. Neighbours share tensors, and what one adds
+    comes in once however many layers want it quantized: that is how a mixture's noise is added up."""
+    writes: str | None = None
+    """The tensor among these that it writes."""
+    follows: bool = False
+    """Whether it has nothing to quantize itself, as a sum or a pool, and runs in integers between others that do."""
     sqnr_db: float | None
     """The same in decibels; null where the outputs stay the same to the bit."""
     bytes_saved: int
     """Of the file, by this layer alone."""
+    nodes: list[str] = Field(default_factory=list)
+    """Names of the nodes that stand for it once it is changed: what a profile of the changed model tells it by."""
 
 
 class Sensitivity(Value):
@@ -48,6 +62,8 @@ class Sensitivity(Value):
     """In the graph's order."""
     whole_sqnr_db: float | None
     """With all layers changed."""
+    whole_noise: float | None = None
+    """The same as a share of the outputs' power."""
     samples: int
 
 

@@ -1,0 +1,293 @@
+"""What a technique changed, told by comparing the graph before with the graph after; knows no technique.
+
+Techniques keep the names of tensors. Between tensors that both graphs have, the graph after either computes the same
+as before, or it does not: then that is a changed layer. Where the graph after quantizes a tensor and restores it at
+once, readers of the restored one read the same tensor, only coarser: that is a quantized tensor, and no layer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx_ir as ir
+
+from enxuto.graph.weights import computed_array, in_default_domain, initializers_behind
+from enxuto.quantization.operators import CLIPPING
+
+_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+_DRAWS = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"})
+_WRITE_FLOATS = frozenset({"MatMul", "Gemm"})
+"""Quantized, they read integers only: that their output is quantized is their readers' doing."""
+
+
+@dataclass(frozen=True)
+class ChangedLayer:
+    """Nodes of the graph before that the graph after computes differently."""
+
+    name: str
+    """Of the node among them that has most weights."""
+    operator: str
+    parameters: int
+    """Elements of their constant inputs."""
+    bytes_saved: int
+    outputs: tuple[str, ...]
+    """Tensors of both graphs at which the change ends."""
+    reads: tuple[str, ...]
+    """Quantized tensors."""
+    writes: str | None
+    """The quantized tensor that it writes in integers."""
+    nodes: tuple[str, ...]
+    """What stands for it in the graph after, by name."""
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A node that is the same in both graphs, but reads and writes quantized tensors: it runs in integers between
+    layers that do."""
+
+    name: str
+    operator: str
+    reads: tuple[str, ...]
+    writes: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """What makes a tensor, from tensors that both graphs have."""
+
+    nodes: tuple[ir.Node, ...]
+    reads: tuple[ir.Value, ...]
+    """Tensors of both graphs, or restored ones."""
+
+
+class Comparison:
+    """Two forms of one graph, the nodes of the first with names of their own."""
+
+    def __init__(self, before: ir.Graph, after: ir.Graph) -> None:
+        self.after = after
+        self._before = {str(value.name): value for value in _varying(before)}
+        self.known: dict[ir.Value, str] = {}
+        """Of the graph after: tensors that the graph before has as well, by their name there."""
+        self.restored: dict[ir.Value, str] = {}
+        """Of the graph after: tensors that were quantized and restored for everybody, by the tensor's name before."""
+        self._find_tensors()
+        self._after = {name: value for value, name in self.known.items()}
+
+    @cached_property
+    def missing(self) -> int:
+        """Tensors of the graph before that the graph after has no more."""
+        return len(self._before.keys() - self._after.keys())
+
+    @cached_property
+    def layers(self) -> list[ChangedLayer]:
+        """In the graph's order."""
+        return [self._layer(node, outputs) for node, outputs in self._changed.items()]
+
+    @cached_property
+    def followers(self) -> list[Follower]:
+        """In the graph's order."""
+        nodes = dict.fromkeys(value.producer() for value in self._before.values())
+        found = [self._follower(node) for node in nodes if node is not None and node not in self._changed]
+        return [one for one in found if one is not None]
+
+    @cached_property
+    def tensors(self) -> list[str]:
+        """Quantized ones, in the graph's order."""
+        quantized = set(self.restored.values())
+        return [name for name in self._before if name in quantized]
+
+    def in_order(self) -> list[ChangedLayer | Follower]:
+        """Layers and followers as they stand in the graph."""
+        position = {name: at for at, name in enumerate(self._before)}
+        layers = {position[one.outputs[0]]: one for one in self.layers}
+        followers = {position[one.writes]: one for one in self.followers}
+        both: dict[int, ChangedLayer | Follower] = {**followers, **layers}
+        return [both[at] for at in sorted(both)]
+
+    def quantization_of(self, tensor: str) -> tuple[ir.Node, ir.Node]:
+        """The two nodes of the graph after that quantize this tensor and restore it."""
+        restored = next(value for value, name in self.restored.items() if name == tensor)
+        restore = _producer(restored)
+        return _producer(_input(restore, 0)), restore
+
+    def region_after(self, tensor: str) -> tuple[ir.Value, Region]:
+        """How the graph after makes a tensor, before it quantizes it."""
+        value = self._after[tensor]
+        return value, _region(value, lambda one: one in self.known or one in self.restored)
+
+    def _find_tensors(self) -> None:
+        shared = [pair for pair in _restorations(self.after) if _is_only_quantized(pair[0])]
+        handed_over = {
+            restored: source
+            for source, restored in shared
+            if str(restored.name) in self._before and str(source.name) not in self._before
+        }
+        for value in _varying(self.after):
+            if str(value.name) in self._before and value not in handed_over:
+                self.known[value] = str(value.name)
+        for restored, source in handed_over.items():
+            self.known[source] = str(restored.name)
+        for source, restored in shared:
+            if source in self.known and (restored in handed_over or str(restored.name) not in self._before):
+                self.restored[restored] = self.known[source]
+
+    @cached_property
+    def _changed(self) -> dict[ir.Node, list[str]]:
+        """Nodes before whose outputs come about differently, with the names of these outputs."""
+        changed: dict[ir.Node, list[str]] = {}
+        for name, value in self._before.items():
+            node, twin = value.producer(), self._after.get(name)
+            if node is None or twin is None or _has_graphs(node):
+                continue
+            if not self._same(value, twin, inside=False):
+                changed.setdefault(node, []).append(name)
+        return changed
+
+    def _same(self, before: ir.Value | None, after: ir.Value | None, *, inside: bool = True) -> bool:
+        if before is None or after is None:
+            return before is after
+        if inside and (name := self.known.get(after, self.restored.get(after))) is not None:
+            return name == before.name
+        if before.const_value is not None and after.const_value is not None:
+            return _same_numbers(before.const_value, after.const_value)
+        node, twin = before.producer(), after.producer()
+        if node is None or twin is None or before.index() != after.index() or not _same_operator(node, twin):
+            return False
+        return len(node.inputs) == len(twin.inputs) and all(map(self._same, node.inputs, twin.inputs))
+
+    def _layer(self, node: ir.Node, outputs: Sequence[str]) -> ChangedLayer:
+        before = _region(self._before[outputs[0]], self._is_in_both)
+        after = [self.region_after(name)[1] for name in outputs]
+        named = max(before.nodes, key=lambda one: (_parameters(one), one is node))
+        return ChangedLayer(
+            name=str(named.name),
+            operator=named.op_type,
+            parameters=sum(_parameters(one) for one in before.nodes),
+            bytes_saved=_constant_bytes(before.nodes) - _constant_bytes([one for part in after for one in part.nodes]),
+            outputs=tuple(outputs),
+            reads=self._quantized(value for region in after for value in region.reads),
+            writes=None if named.op_type in _WRITE_FLOATS else self._written(self._before[outputs[0]]),
+            nodes=tuple(dict.fromkeys(str(one.name) for part in after for one in part.nodes)),
+        )
+
+    def _follower(self, node: ir.Node) -> Follower | None:
+        value = self._after.get(str(node.outputs[0].name))
+        twin = value.producer() if value else None
+        reads = self._quantized(read for read in twin.inputs if read) if twin else ()
+        writes = self._written(node.outputs[0]) if reads else None
+        return Follower(str(node.name), node.op_type, reads, writes) if writes else None
+
+    def _written(self, value: ir.Value) -> str | None:
+        """Behind a clipping node too: both become one integer kernel."""
+        readers = list(value.consumers())
+        if len(readers) == 1 and readers[0].op_type in CLIPPING:
+            value = readers[0].outputs[0]
+        return str(value.name) if value.name in self.restored.values() else None
+
+    def _quantized(self, values: Iterable[ir.Value]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.restored[value] for value in values if value in self.restored))
+
+    def _is_in_both(self, value: ir.Value) -> bool:
+        return str(value.name) in self._after and self._before.get(str(value.name)) is value
+
+
+def _region(value: ir.Value, is_end: Callable[[ir.Value], bool]) -> Region:
+    """Backward from a tensor, as far as what ends it."""
+    nodes: dict[ir.Node, None] = {}
+    reads: dict[ir.Value, None] = {}
+    waiting = [_producer(value)]
+    while waiting:
+        node = waiting.pop()
+        if node in nodes:
+            continue
+        nodes[node] = None
+        for read in node.inputs:
+            if read is None:
+                continue
+            if is_end(read):
+                reads[read] = None
+            elif (producer := read.producer()) is not None:
+                waiting.append(producer)
+    return Region(tuple(nodes), tuple(reads))
+
+
+def _restorations(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Each tensor that is quantized and restored, with what is restored."""
+    for node in graph:
+        if node.op_type == "DequantizeLinear" and (stored := node.inputs[0]) is not None:
+            quantize = stored.producer()
+            source = quantize.inputs[0] if quantize and quantize.op_type == "QuantizeLinear" else None
+            if source is not None:
+                yield source, node.outputs[0]
+
+
+def _varying(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Tensors of the graph itself that depend on its inputs or on chance."""
+    varying = {value for value in graph.inputs if not value.is_initializer()}
+    yield from (value for value in graph.inputs if value in varying)
+    for node in graph:
+        reads = any(value in varying for value in node.inputs)
+        if reads or _has_graphs(node) or node.op_type in _DRAWS:
+            varying.update(node.outputs)
+            yield from (output for output in node.outputs if output.name)
+
+
+def _has_graphs(node: ir.Node) -> bool:
+    return any(attribute.type in _GRAPHS for attribute in node.attributes.values())
+
+
+def _is_only_quantized(value: ir.Value) -> bool:
+    """Whether nobody reads it as it is; else it is quantized for some readers, and that is their doing."""
+    return not value.is_graph_output() and all(node.op_type == "QuantizeLinear" for node in value.consumers())
+
+
+def _producer(value: ir.Value) -> ir.Node:
+    producer = value.producer()
+    if producer is None:
+        raise ValueError(f"'{value.name}' is made by no node")
+    return producer
+
+
+def _input(node: ir.Node, position: int) -> ir.Value:
+    value = node.inputs[position]
+    if value is None:
+        raise ValueError(f"'{node.name}' lacks an input")
+    return value
+
+
+def _same_operator(node: ir.Node, twin: ir.Node) -> bool:
+    alike = (node.op_type, in_default_domain(node) or node.domain) == (
+        twin.op_type,
+        in_default_domain(twin) or twin.domain,
+    )
+    return alike and _settings(node.attributes) == _settings(twin.attributes)
+
+
+def _settings(attributes: Mapping[str, ir.Attr]) -> dict[str, object]:
+    return {
+        name: one.value.numpy().tobytes() if isinstance(one.value, ir.TensorProtocol) else one.value
+        for name, one in attributes.items()
+    }
+
+
+def _same_numbers(before: ir.TensorProtocol, after: ir.TensorProtocol) -> bool:
+    if before is after:
+        return True
+    if before.dtype != after.dtype or tuple(before.shape.numpy()) != tuple(after.shape.numpy()):
+        return False
+    return before.dtype == ir.DataType.STRING or np.array_equal(before.numpy(), after.numpy(), equal_nan=False)
+
+
+def _parameters(node: ir.Node) -> int:
+    """Of weights, rearranged on the way or not."""
+    arrays = [computed_array(value) for value in node.inputs if value is not None]
+    return sum(array.size for array in arrays if array is not None and array.dtype.kind == "f")
+
+
+def _constant_bytes(nodes: Sequence[ir.Node]) -> int:
+    """Of the weights that these nodes read, each once."""
+    read = {weight for node in nodes for value in node.inputs for weight in initializers_behind(value)}
+    return sum(weight.const_value.nbytes for weight in read if weight.const_value is not None)
