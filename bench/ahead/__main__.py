@@ -7,7 +7,8 @@ FOLDER holds one folder a case: ``model.onnx``, ``data/eval.npz``, ``data/calib.
 folder of such files, one a case. ``python -m bench.peers install ENVIRONMENTS`` installs the peers.
 
 Ratios are to the FP32 model under onnxruntime's defaults, one thread, paired in blocks of random order within a
-process, at most eight models each, over fresh loads; beside each stands how far its loads were apart. Drops are on
+process, at most eight models each, over fresh loads; beside each stands how far its loads were apart. Where wall and
+processor time disagree, marked by !, a neighbor took the core and the lower ratio stands. Drops are on
 samples that neither calibrated nor chose, with the upper bound of their interval. ``--work`` keeps what peers made for
 the next run. JSON goes to ``--out``. Exit status 1 where one of the bar's cells is not held.
 """
@@ -27,6 +28,7 @@ from bench.ahead.make import Kitchen, Made, key_of
 from bench.ahead.measure import Judge, Row, spread
 from bench.ahead.runner import Workplace
 from bench.ahead.table import Cell, cells, table
+from enxuto.execution.measuring import host_lock
 from enxuto.machine import this_machine
 
 _METHODS = ["latency", "size", "throughput-32", "static_int8", "dynamic_int8"]
@@ -51,7 +53,7 @@ def main() -> int:
 
 
 def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> tuple[Row, list[Row]]:
-    judge = Judge(Workplace(scratch), case)
+    judge = Judge(Workplace(scratch, host_lock()), case)
     made: list[Made] = []
     folder = (given.work or scratch) / key_of(case)
     folder.mkdir(parents=True, exist_ok=True)

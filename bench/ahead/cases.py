@@ -35,10 +35,10 @@ class Case:
 def find_cases(folder: Path, settings: Path | None, only: list[str] | None) -> list[Case]:
     """Every folder with a ``model.onnx``; data in ``data/eval.npz`` and ``data/calib.npz``, settings in ``enxuto.json``
     beside the model, or ``NAME.json`` in a folder of settings, which goes first."""
-    found = [_case(path.parent, settings) for path in sorted(folder.glob("*/model.onnx"))]
-    if unknown := set(only or ()) - {case.name for case in found}:
+    folders = {path.parent.name: path.parent for path in sorted(folder.glob("*/model.onnx"))}
+    if unknown := set(only or ()) - folders.keys():
         raise SystemExit(f"{folder} has no case {', '.join(sorted(unknown))}")
-    return [case for case in found if not only or case.name in only]
+    return [_case(folders[name], settings) for name in only or folders]
 
 
 def _case(folder: Path, settings: Path | None) -> Case:

@@ -21,6 +21,7 @@ from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Failed, Sub
 
 OTHERS_A_PROCESS = 7
 """Beside the original, which is in every process."""
+_AGREEING = 0.05
 _HOPELESS = 0.5
 """A speedup at which larger batches are not waited for."""
 
@@ -45,19 +46,24 @@ class Row:
         return self.made.name if self.made else "original"
 
     def ratio(self, batch: int) -> float | None:
-        return self.timed[batch].speedup.value if batch in self.timed else None
+        """Speedup on which wall and processor time agree: where a neighbor took the core, the lower one stands."""
+        if batch not in self.timed:
+            return None
+        timed = self.timed[batch]
+        return min(timed.speedup.value, timed.cpu_speedup.value)
 
-    def best_batched(self) -> tuple[int, float] | None:
-        """The batch size beyond one at which it gains most over the original at that size."""
-        return max(
-            ((batch, self.timed[batch].speedup.value) for batch in self.timed if batch > 1),
-            default=None,
-            key=lambda pair: pair[1],
-        )
+    def best_batched(self) -> float | None:
+        """Of the batch sizes beyond one, each beside the original at that size."""
+        return max((ratio for batch in self.timed if batch > 1 and (ratio := self.ratio(batch))), default=None)
 
     def holds(self, most_drop: float) -> bool:
         """Whether it surely loses no more than this."""
         return bool(self.evaluation and self.evaluation.drop and self.evaluation.drop.high <= most_drop)
+
+
+def is_disturbed(timed: Timed) -> bool:
+    """Whether wall and processor time tell different stories."""
+    return abs(timed.speedup.value / timed.cpu_speedup.value - 1) > _AGREEING
 
 
 def spread(timed: Timed) -> float:

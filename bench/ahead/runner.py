@@ -16,7 +16,7 @@ from bench.ahead import child
 from enxuto.errors import Finding
 from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.execution.files import FolderFiles
-from enxuto.execution.measuring import alone, host_lock
+from enxuto.execution.measuring import alone
 from enxuto.execution.references import digests_of, files_named_in
 from enxuto.schema import Digest, Value
 from enxuto.search.plan import Plan
@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 
 class Workplace:
-    """The files and processes of one case."""
+    """The files and processes of one case. One measuring step at a time runs among all that share the lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, measuring_lock: Path | None) -> None:
+        self._measuring_lock = measuring_lock
         self._folder = folder
         self._kept = FolderFiles(folder / "files")
         self._models: dict[Digest, Path] = {}
@@ -47,8 +48,8 @@ class Workplace:
         return drive(plan, self, machine="here", journal=self._journal, control=Control())
 
     def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
-        """One step; one that measures waits for all others that measure on this host."""
-        with alone(host_lock() if step.kind in MEASURES else None, stop):
+        """One step; one that measures waits for all others that do."""
+        with alone(self._measuring_lock if step.kind in MEASURES else None, stop):
             started = time.monotonic()
             with tempfile.TemporaryDirectory(dir=self._folder) as name:
                 found = self._perform(step, Path(name))

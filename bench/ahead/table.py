@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.ahead.bar import MOST_DROP, bar_of
 from bench.ahead.make import MINE
-from bench.ahead.measure import Row, spread
+from bench.ahead.measure import Row, is_disturbed, spread
 
 _LIKE = 0.97
 """Ratios nearer to each other than the margin count as equal."""
@@ -57,7 +57,7 @@ def _ratio(row: Row, batch: int) -> str:
     if batch not in row.timed:
         return "-"
     timed = row.timed[batch]
-    return f"{timed.speedup.value:.2f} ±{spread(timed):.1%}"
+    return f"{row.ratio(batch):.2f} ±{spread(timed):.1%}{'!' if is_disturbed(timed) else ''}"
 
 
 def cells(case: str, original: Row, rows: Sequence[Row]) -> list[Cell]:
@@ -72,7 +72,7 @@ def cells(case: str, original: Row, rows: Sequence[Row]) -> list[Cell]:
     one = [row for row in mine if row.made and row.made.method == bar.recipe]
     return [
         _at_least("speed at batch 1", bar.batch_1, _best(mine, lambda row: row.ratio(1)), "×"),
-        _at_least("best batched speed", bar.batched, _best(mine, _batched), "×"),
+        _at_least("best batched speed", bar.batched, _best(mine, Row.best_batched), "×"),
         _at_most("MB", limit / 1e6, _best(mine, lambda row: -row.size_bytes / 1e6)),
         _at_least("SQNR of a lean or fast one", bar.sqnr_db, _best(lean, _sqnr), " dB"),
         _at_most(
@@ -84,7 +84,7 @@ def cells(case: str, original: Row, rows: Sequence[Row]) -> list[Cell]:
 def _beside_the_best(original: Row, mine: Sequence[Row], theirs: Sequence[Row]) -> list[Cell]:
     columns: list[tuple[str, Callable[[Row], float | None]]] = [
         ("speed at batch 1", lambda row: row.ratio(1)),
-        ("best batched speed", _batched),
+        ("best batched speed", Row.best_batched),
         ("original's bytes over its", lambda row: original.size_bytes / row.size_bytes),
     ]
     found = []
@@ -121,11 +121,6 @@ def _by(best: tuple[float, Row] | None) -> str:
 def _best(rows: Sequence[Row], figure: Callable[[Row], float | None]) -> tuple[float, Row] | None:
     figures = [(value, row) for row in rows if (value := figure(row)) is not None]
     return max(figures, default=None, key=lambda pair: pair[0])
-
-
-def _batched(row: Row) -> float | None:
-    best = row.best_batched()
-    return best[1] if best else None
 
 
 def _sqnr(row: Row) -> float | None:
