@@ -22,9 +22,12 @@ Fault = Literal["user", "capacity", "internal"]
 
 
 def sentences(detail: str, hint: str) -> str:
-    """Both in one line; what a runtime said often ends without a full stop."""
+    """Both in one line; what a runtime said often ends without a full stop. A detail that points at a place in a text
+    has lines of its own."""
     if not hint:
         return detail
+    if detail.endswith("^"):
+        return f"{detail}\n{hint}"
     return f"{detail}{'' if detail.endswith(('.', '!', '?', '…')) else '.'} {hint}"
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from enxuto.axes import Shape, axes_fit, written
+from enxuto.errors import BadInput
 from enxuto.expression import pointed_at
 from enxuto.metric import (
     Agreement,
@@ -79,12 +80,16 @@ def _is_classes(output: TensorSpec) -> bool:
 def problems(
     metric: Metric, model: ModelInspection, output: TensorSpec, dataset: DatasetInspection, sizes: dict[str, int]
 ) -> Iterator[str]:
-    """What keeps a resolved metric from being computed, one phrase each."""
+    """What keeps a resolved metric from being computed, one phrase each.
+
+    Raises:
+        BadInput: an expression reads what the model does not have; says where.
+    """
     if output.dtype == "string":
         yield f"output '{output.name}' is text, which no metric judges; name another output in the metric"
     match metric:
         case Expression():
-            yield from _expression_problems(metric, model)
+            _check_names(metric, model)
         case BinaryCrossEntropy(against="input"):
             yield from _input_problems(metric, model, output, dataset, sizes)
         case MeanAveragePrecision():
@@ -210,15 +215,17 @@ def _detector_problems(metric: MeanAveragePrecision, model: ModelInspection) -> 
             yield f"the metric takes {field} from output '{name}', and the model's outputs are {_names(model.outputs)}"
 
 
-def _expression_problems(metric: Expression, model: ModelInspection) -> Iterator[str]:
+def _check_names(metric: Expression, model: ModelInspection) -> None:
     specs = {"outputs": model.outputs, "original": model.outputs, "inputs": model.inputs}
     for name in metric.names():
         known = specs.get(name.space)
         if known is not None and name.name is not None and name.name not in [spec.name for spec in known]:
             what = "inputs" if name.space == "inputs" else "outputs"
-            yield (
+            raise BadInput(
                 f"the expression reads '{name.name}', and the model's {what} are {_names(known)}\n"
-                f"{pointed_at(metric.expression, name.at)}\n"
+                f"{pointed_at(metric.expression, name.at)}",
+                code="expression_fails",
+                hint="Correct the expression; docs/metrics.md says what there is.",
             )
 
 

@@ -134,6 +134,9 @@ class BinaryCrossEntropy(_Metric):
     """The labels, or an input of the model, as autoencoders give it back."""
     input: str | None = None
     """Which input; the first one by default."""
+    clip: float = Field(1e-7, gt=0, lt=0.5)
+    """Probabilities are taken no nearer to 0 and 1 than this, so that one sure mistake does not make the sum infinite.
+    Keras takes the same; PyTorch bounds the logarithm at −100 instead."""
     over: Literal["sum", "mean"] = "sum"
     """How the elements of a sample make one number; samples are averaged."""
 

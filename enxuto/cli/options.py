@@ -39,8 +39,9 @@ Metric = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
-        help="What accuracy means: top_k, top_k:5, mean_squared_error, agreement, agreement:cosine, or JSON. By "
-        "default it follows from the labels.",
+        help="What accuracy means: top_k:5, mean_squared_error, agreement:cosine, spearman, perplexity, psnr:255, "
+        "binary_cross_entropy, 'expression:mean(abs(output - labels))', or JSON or a file of it, as "
+        "mean_average_precision needs. By default it follows from the labels.",
         rich_help_panel=_DATA,
     ),
 ]

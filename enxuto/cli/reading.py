@@ -29,6 +29,16 @@ _PREPROCESSING: TypeAdapter[Preprocessing] = TypeAdapter(Preprocessing)
 _RUN_SETTINGS: TypeAdapter[RunSettings] = TypeAdapter(RunSettings)
 _OPTIONS = {"value": "--max-drop", "relative": "--absolute", "dims": "--dim", "deadline_s": "--deadline"}
 """Options that are not called as the field they set."""
+_METRIC_DETAILS = {
+    "top_k": "k",
+    "agreement": "by",
+    "spearman": "of",
+    "psnr": "peak",
+    "binary_cross_entropy": "of",
+    "expression": "expression",
+}
+"""What stands behind the colon, by kind of metric."""
+_COUNTED = frozenset({"top_k", "psnr"})
 _DIGITS = 9
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -139,16 +149,28 @@ def recipe(text: str | None) -> Recipe | None:
 
 
 def metric(text: str | None) -> Metric | None:
-    """``top_k:5``, ``agreement:cosine``, or JSON."""
+    """``top_k:5``, ``agreement:cosine``, ``expression:mean(abs(output - labels))``, JSON, or a file that holds it."""
     if text is None:
         return None
-    if text.lstrip().startswith("{"):
-        return _from_json(_METRIC, text, "--metric")
+    if text.lstrip().startswith("{") or Path(text).suffix == ".json":
+        return _from_json(_METRIC, _json(text, "--metric"), "--metric")
     kind, _, detail = text.partition(":")
     given: dict[str, object] = {"kind": kind}
-    if detail:
-        given |= {"k": int(detail)} if detail.isdecimal() else {"by": detail}
+    if detail and kind in _METRIC_DETAILS:
+        given[_METRIC_DETAILS[kind]] = _number(detail) if kind in _COUNTED else detail.strip()
+    elif detail:
+        given["detail"] = detail
     return _checked(_METRIC, given, "--metric")
+
+
+def _number(text: str) -> int | float | str:
+    """As it is where it is none, for the library to refuse."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def preprocessing(text: str | None) -> Preprocessing:

@@ -9,8 +9,6 @@ from enxuto.judge.fit import labels_of_classes, misfit, shaped
 from enxuto.metric import BinaryCrossEntropy
 
 _CHUNK_ELEMENTS = 1 << 20
-_LEAST_LOG = -100.0
-"""As PyTorch bounds the logarithm of a probability of 0, so that one sure mistake does not make the sum infinite."""
 
 _SLACK = 0.1
 """How far a probability may lie outside 0 to 1: quantized ones round beyond; farther out it is something else."""
@@ -52,7 +50,7 @@ def binary_cross_entropy(metric: BinaryCrossEntropy, output: np.ndarray, truth: 
     if not ((truth >= 0) & (truth <= 1)).all():
         raise misfit(f"binary cross-entropy is against values from 0 to 1, not {truth.min():g} to {truth.max():g}")
     values = output.astype(np.float64)
-    losses = _of_logits(values, truth) if metric.of == "logits" else _of_probabilities(values, truth)
+    losses = _of_logits(values, truth) if metric.of == "logits" else _of_probabilities(values, truth, metric.clip)
     by_sample = losses.reshape(len(losses), -1)
     scores: np.ndarray = by_sample.sum(axis=1) if metric.over == "sum" else by_sample.mean(axis=1)
     refuse_not_finite(scores, "binary cross-entropy")
@@ -64,17 +62,15 @@ def _of_logits(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return losses
 
 
-def _of_probabilities(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def _of_probabilities(values: np.ndarray, truth: np.ndarray, least: float) -> np.ndarray:
     outside = values[(values < -_SLACK) | (values > 1 + _SLACK)]
     if outside.size:
         raise misfit(
             f"an output of {outside[0]:g} is no probability; where the output holds logits, the metric says so "
             "(of: logits)"
         )
-    values = np.clip(values, 0, 1)
-    with np.errstate(divide="ignore"):
-        yes, no = np.maximum(np.log(values), _LEAST_LOG), np.maximum(np.log1p(-values), _LEAST_LOG)
-    losses: np.ndarray = -(truth * yes + (1 - truth) * no)
+    values = np.clip(values, least, 1 - least)
+    losses: np.ndarray = -(truth * np.log(values) + (1 - truth) * np.log1p(-values))
     return losses
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -15,7 +17,7 @@ class RankCorrelation:
     fewest = 4
 
     def __init__(self, units: np.ndarray) -> None:
-        self._numbers, self._labels = _Ranks(units[:, 0]), _Ranks(units[:, 1])
+        self._numbers, self._labels = _Ranks(units[:, 0]), _ranks_of_labels(units[:, 1].tobytes())
         self.count = len(units)
         self.work = 8 * self.count
 
@@ -23,10 +25,9 @@ class RankCorrelation:
         left, right = self._numbers.centred(weights), self._labels.centred(weights)
         heavy = left * weights
         together = np.einsum("ij,ij->i", heavy, right)
-        left_square = np.einsum("ij,ij->i", heavy, left)
-        right_square = np.einsum("ij,ij,ij->i", right, right, weights)
+        squares = np.einsum("ij,ij->i", heavy, left) * self._labels.squares(weights)
         with np.errstate(invalid="ignore", divide="ignore"):
-            correlations: np.ndarray = together / np.sqrt(left_square * right_square)
+            correlations: np.ndarray = together / np.sqrt(squares)
         return correlations
 
     def each(self) -> np.ndarray:
@@ -49,10 +50,34 @@ class _Ranks:
 
     def centred(self, weights: np.ndarray) -> np.ndarray:
         """Ranks [r, units] less their mean."""
-        ends = np.cumsum(weights[:, self._order], axis=1)[:, self._ends]
+        ends = np.cumsum(weights.take(self._order, axis=1, mode="clip"), axis=1)[:, self._ends]
         middles = ends.copy()
         middles[:, 1:] += ends[:, :-1]
         middles -= ends[:, -1:]
         middles *= 0.5
-        ranks: np.ndarray = middles[:, self._group]
+        ranks: np.ndarray = middles.take(self._group, axis=1, mode="clip")
         return ranks
+
+
+class _SharedRanks(_Ranks):
+    """Those of labels, which two models have in common: of the weights that came last they are kept."""
+
+    _weights: np.ndarray | None = None
+    _kept: np.ndarray
+    _squares: np.ndarray
+
+    def centred(self, weights: np.ndarray) -> np.ndarray:
+        if weights is not self._weights:
+            self._kept, self._weights = super().centred(weights), weights
+            self._squares = np.einsum("ij,ij,ij->i", self._kept, self._kept, weights)
+        return self._kept
+
+    def squares(self, weights: np.ndarray) -> np.ndarray:
+        """Their weighted sum of squares [r]."""
+        self.centred(weights)
+        return self._squares
+
+
+@lru_cache(maxsize=2)
+def _ranks_of_labels(labels: bytes) -> _SharedRanks:
+    return _SharedRanks(np.frombuffer(labels, dtype=np.float64))

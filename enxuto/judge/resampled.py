@@ -19,8 +19,8 @@ from enxuto.steps import Drop
 _MOST_WORK = 1 << 27
 """Numbers that all draws together are brought to: what costs more gets fewer draws."""
 _FEWEST_RESAMPLES = 500
-_CHUNK_ELEMENTS = 1 << 20
-_MOST_LEFT_OUT = 1000
+_CHUNK_ELEMENTS = 1 << 16
+_MOST_LEFT_OUT, _FEWEST_LEFT_OUT = 1000, 100
 """Groups of units that are left out in turn; with more units, several are left out at once."""
 
 
@@ -46,10 +46,11 @@ def resampled_drop(
     losses = before.each() - after.each() if higher_is_better else after.each() - before.each()
     statistic = _Loss(before, after, higher_is_better, relative)
     value = float(statistic.at(np.ones((1, before.count)))[0])
-    resamples = max(_FEWEST_RESAMPLES, min(RESAMPLES, _MOST_WORK // (before.work + after.work)))
+    affordable = _MOST_WORK // (before.work + after.work)
+    resamples = max(_FEWEST_RESAMPLES, min(RESAMPLES, affordable))
     low = high = value
     if confidence != 0.5 and np.isfinite(value):
-        draws = _Draws(confidence, seed, resamples)
+        draws = _Draws(confidence, seed, resamples, max(_FEWEST_LEFT_OUT, min(_MOST_LEFT_OUT, affordable)))
         low = min(value, -draws.bound(statistic.turned(), -losses))
         high = max(value, draws.bound(statistic, losses))
     return Drop(
@@ -91,10 +92,11 @@ class _Loss:
 
 
 class _Draws:
-    def __init__(self, confidence: float, seed: int, resamples: int) -> None:
+    def __init__(self, confidence: float, seed: int, resamples: int, left_out: int) -> None:
         self._confidence = confidence
         self._seed = seed
         self._resamples = resamples
+        self._left_out = left_out
 
     def bound(self, statistic: _Loss, losses: np.ndarray) -> float:
         """Upper bound of the statistic, the unit with the greatest loss counted twice."""
@@ -115,7 +117,7 @@ class _Draws:
     def _influence(self, statistic: _Loss, weights: np.ndarray, value: float) -> np.ndarray:
         """(n − 1) times what changes when a unit is left out, or n/g times when one of g groups is."""
         units = np.repeat(np.arange(len(weights)), weights.astype(int))
-        groups = min(len(units), _MOST_LEFT_OUT)
+        groups = min(len(units), self._left_out)
         mixed = np.random.default_rng(self._seed).permutation(units) if groups < len(units) else units
         found = []
         chunk = max(1, _CHUNK_ELEMENTS // len(weights))

@@ -164,6 +164,8 @@ class Scorer:
         rows_now = np.concatenate([*self._waiting, output.reshape(len(output), -1)])
         whole = len(rows_now) // 2
         self._waiting = [rows_now[2 * whole :]]
+        if not whole:
+            return np.empty((0, 2))
         likeness = cosine(rows_now[0 : 2 * whole : 2], rows_now[1 : 2 * whole : 2])
         return np.column_stack([likeness, shaped(labels[first : first + whole], (whole,))])
 

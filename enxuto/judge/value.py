@@ -39,7 +39,7 @@ def _refuse_own_outputs(error: float, labels: np.ndarray | None) -> None:
     if labels is None:
         return
     some = np.asarray(labels[: max(1, (1 << 20) // max(labels[0].size, 1))], dtype=np.float64)
-    if 0 < error < _OWN_OUTPUTS * float(np.mean(some * some)):
+    if error < _OWN_OUTPUTS * float(np.mean(some * some)):
         raise BadInput(
             f"the original's mean squared error is {error:.2g} where labels are {np.sqrt(np.mean(some * some)):.2g} "
             "large: they are what it computes itself, and a loss cannot be a share of rounding",

@@ -10,7 +10,16 @@ import typer
 
 from enxuto.cli import reading
 from enxuto.goal import Goal, MaxDrop
-from enxuto.metric import Agreement, MeanSquaredError, Metric, TopK
+from enxuto.metric import (
+    Agreement,
+    BinaryCrossEntropy,
+    Expression,
+    MeanSquaredError,
+    Metric,
+    PeakSignalToNoise,
+    Spearman,
+    TopK,
+)
 from enxuto.techniques import GraphOptimization, MagnitudePruning, StaticInt8
 
 
@@ -57,6 +66,10 @@ def test_what_is_no_time_is_refused(typed: str) -> None:
         ("agreement", Agreement()),
         ("agreement:cosine", Agreement(by="cosine")),
         ('{"kind": "top_k", "k": 3, "output": "scores"}', TopK(k=3, output="scores")),
+        ("spearman", Spearman()),
+        ("psnr:255", PeakSignalToNoise(peak=255)),
+        ("binary_cross_entropy:logits", BinaryCrossEntropy(of="logits")),
+        ("expression: mean(output[:, 1:3])", Expression(expression="mean(output[:, 1:3])")),
     ],
 )
 def test_a_metric_is_a_word_or_json(typed: str, meant: Metric) -> None:
@@ -65,11 +78,23 @@ def test_a_metric_is_a_word_or_json(typed: str, meant: Metric) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "told"),
-    [("accuracy", "top_k"), ("top_k:0", "greater than"), ("top_k:five", "no such field"), ("{", "JSON")],
+    [
+        ("accuracy", "top_k"),
+        ("top_k:0", "greater than"),
+        ("top_k:five", "valid integer"),
+        ("perplexity:2", "no such field"),
+        ("expression:mean(outputs)", "outputs.NAME"),
+        ("{", "JSON"),
+    ],
 )
 def test_an_unknown_metric_is_refused_with_what_there_is(typed: str, told: str) -> None:
     with pytest.raises(typer.BadParameter, match=told):
         reading.metric(typed)
+
+
+def test_a_metric_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "metric.json").write_text('{"kind": "spearman", "output": "embedding"}')
+    assert reading.metric(str(tmp_path / "metric.json")) == Spearman(output="embedding")
 
 
 def test_a_recipe_is_kinds_or_json_or_a_file(tmp_path: Path) -> None:
