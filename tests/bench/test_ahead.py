@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from bench.ahead.ours import Wanted
 from bench.ahead.runner import Workplace, files_of, size_of
 from bench.ahead.table import cells, table
 from bench.cost import exponent, network
+from bench.peers.listed import HERE, PEERS
 from enxuto.report import Latency
 from enxuto.runtimes import load_model
 from enxuto.search.timing import Timed
@@ -154,12 +157,48 @@ def test_one_recipe_alone_is_made_and_its_cost_told(tmp_path: Path) -> None:
     assert case.settings.metric is not None
     place = Workplace(tmp_path / "work", None)
     kitchen = Kitchen(tmp_path, case, Judge(place, case).model.inspection)
-    [made, refused] = kitchen.mine(["static_int8", "no_such_technique"])
+    [made] = kitchen.mine(["static_int8"])
     assert made.model is not None, made.note
     assert 0.1 < made.cpu_s < 60
     assert made.settings is None
-    assert refused.model is None
-    assert "no_such_technique" in refused.note
+
+
+def test_a_peer_that_fails_says_why_and_leaves_no_model(tmp_path: Path) -> None:
+    script = tmp_path / "by_nobody.py"
+    script.write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+from job import Job, main
+
+def half(job: Job) -> None:
+    (job.out / "model.onnx").write_bytes(b"half of it")
+    raise RuntimeError(f"gave up after {{len(job.feeds())}} samples")
+
+def whole(job: Job) -> None:
+    (job.out / "model.onnx").write_bytes(b"all of it")
+
+main({{"half": half, "whole": whole}})
+"""
+    )
+    np.savez(tmp_path / "calib.npz", x=np.zeros((3, 2), np.float32))
+    for method, code in (("half", 1), ("whole", 0)):
+        command = [sys.executable, str(script), method, "model.onnx", str(tmp_path / method)]
+        assert subprocess.run([*command, "--calibration", str(tmp_path / "calib.npz")], check=False).returncode == code
+    half, whole = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("half", "whole"))
+    assert half["error"] == "RuntimeError: gave up after 3 samples"
+    assert not (tmp_path / "half" / "out").exists()
+    assert whole["error"] is None
+    assert (tmp_path / "whole" / "out" / "model.onnx").read_bytes() == b"all of it"
+    assert whole["cpu_s"] > 0
+    assert whole["peak_bytes"] > 1_000_000
+
+
+def test_every_peer_has_a_script_and_says_what_it_needs() -> None:
+    for peer in PEERS:
+        text = peer.script.read_text()
+        assert all(f'"{method.name}"' in text for method in peer.methods)
+        assert "==" in peer.requirements.read_text()
 
 
 def test_a_case_that_is_not_there_is_named(tmp_path: Path) -> None:
