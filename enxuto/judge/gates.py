@@ -6,9 +6,11 @@ loaded model: loading anew for each layer takes far longer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import array_of
@@ -16,6 +18,9 @@ from enxuto.judge.changes import ChangedLayer, Comparison
 
 Part = ChangedLayer | str
 """A layer, or a quantized tensor by its name."""
+
+_IMAGES = 4
+"""Axes of [samples, channels, rows, columns]."""
 
 
 def name_of(part: Part) -> str:
@@ -32,7 +37,7 @@ def gated(
     copy = original.clone()
     for domain, version in opsets.items():
         copy.opset_imports.setdefault(domain, version)
-    gating = _Gating(copy.graph, comparison)
+    gating = _Gating(copy.graph, comparison, _ranks(copy, comparison.factors))
     for part in parts:
         if isinstance(part, str):  # before the layers, which read them
             gating.tensor(part)
@@ -43,8 +48,19 @@ def gated(
     return copy, [gating.gates[name_of(part), isinstance(part, str)] for part in parts]
 
 
+def _ranks(model: ir.Model, tensors: Collection[str]) -> dict[str, int]:
+    """Of tensors whose channels come second, as convolutions have them."""
+    if not tensors:
+        return {}
+    inferred = model.clone()
+    passes.ShapeInferencePass()(inferred)
+    made = [*inferred.graph.inputs, *(output for node in inferred.graph for output in node.outputs)]
+    known = {str(value.name): len(value.shape) for value in made if value.shape is not None}
+    return {name: known.get(name, _IMAGES) for name in tensors}
+
+
 class _Gating:
-    def __init__(self, graph: ir.Graph, comparison: Comparison) -> None:
+    def __init__(self, graph: ir.Graph, comparison: Comparison, ranks: Mapping[str, int]) -> None:
         self.gates: dict[tuple[str, bool], str] = {}
         self._graph = graph
         self._comparison = comparison
@@ -54,17 +70,20 @@ class _Gating:
         self._coarse: dict[str, ir.Value] = {}
         """Quantized tensors as layers read them."""
         self._copies: dict[ir.Value, ir.Value] = {}
+        self._ranks = ranks
+        self._scaling: dict[ir.Value, ir.Node] = {}
 
     def tensor(self, name: str) -> None:
         value = self._values[name]
         quantize, restore = self._comparison.quantization_of(name)
-        copied = value
+        copied = self._scaled(name, value)
         for node in (quantize, restore):
             self._copy_node(node, [copied, *(read and self._copy(read) for read in node.inputs[1:])])
             copied = self._copies[node.outputs[0]]
+        copied = self._scaled(name, copied, back=True)
         chosen = self._choose((name, True), copied, value)
         self._coarse[name] = chosen.outputs[0]
-        copies = {chosen, self._copies[quantize.outputs[0]].producer()}
+        copies = {chosen, self._copies[quantize.outputs[0]].producer(), self._scaling.get(value)}
         for use in value.uses():
             if use.node not in copies:
                 use.node.replace_input_with(use.idx, chosen.outputs[0])
@@ -76,7 +95,7 @@ class _Gating:
             value = self._values[name]
             after = self._comparison.region_after(name)[0]
             self._copy_producer(after)
-            copied = self._copies[after]
+            copied = self._scaled(name, self._copies[after], back=True)
             chosen = self._choose((layer.outputs[0], False), copied, value)
             for use in value.uses():
                 if use.node is not chosen:
@@ -97,13 +116,27 @@ class _Gating:
     def _copy(self, after: ir.Value) -> ir.Value:
         """What stands for a tensor of the graph after; its nodes are copied where the graph has none that do."""
         if after in self._comparison.known:
-            return self._values[self._comparison.known[after]]
+            name = self._comparison.known[after]
+            return self._scaled(name, self._values[name])
         if after in self._comparison.restored:
             name = self._comparison.restored[after]
-            return self._coarse.get(name) or self._values[name]
+            return self._scaled(name, self._coarse.get(name) or self._values[name])
         if after not in self._copies:
             self._copy_producer(after)
         return self._copies[after]
+
+    def _scaled(self, name: str, value: ir.Value, *, back: bool = False) -> ir.Value:
+        """As the graph after holds this tensor, or back from there."""
+        factors = self._comparison.factors.get(name)
+        if factors is None:
+            return value
+        spread = factors.reshape(-1, *[1] * (self._ranks[name] - 2)).astype(np.float32)
+        by = self._editor.weight(f"{name}_factors", 1 / spread if back else spread)
+        scaling = self._editor.node("Mul", [value, by], f"{value.name}_scaled")
+        self._graph.append(scaling)
+        if not back:
+            self._scaling[value] = scaling
+        return scaling.outputs[0]
 
     def _copy_producer(self, after: ir.Value) -> None:
         node = after.producer()

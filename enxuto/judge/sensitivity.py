@@ -27,6 +27,7 @@ from enxuto.judge.few_samples import Batch, batches_for, comparable, float_outpu
 from enxuto.judge.fidelity import FidelityMeter
 from enxuto.judge.gates import Part, gated
 from enxuto.machine import this_machine
+from enxuto.quantization.left_behind import FACTORS
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.schema import Digest
 from enxuto.steps import LayerSensitivity, MeasureSensitivity, Sensitivity
@@ -69,7 +70,9 @@ def float_twin(model: ir.Model, changed: ir.Model, context: Context) -> tuple[ir
     one has more tensors of.
     """
     raised = with_opset(model, opset_of(changed), context)
-    pairs = [(form, Comparison(form.graph, changed.graph)) for form in (normalized(raised), optimized(raised))]
+    factors = changed.meta.get(FACTORS, {})
+    forms = (normalized(raised), optimized(raised))
+    pairs = [(form, Comparison(form.graph, changed.graph, factors)) for form in forms]
     return min(pairs, key=lambda pair: (pair[1].missing, len(pair[1].layers)))
 
 

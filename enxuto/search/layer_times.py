@@ -13,10 +13,12 @@ from enxuto.steps import LayerSensitivity, ModelProfile, NodeProfile
 _COPY = re.compile(r"(_u?int8|_real|_before_quantization)$")
 """What techniques put behind the name of a tensor that they quantize."""
 _QUANTIZES = ("QuantizeLinear", "DequantizeLinear", "Quantize", "FakeQuantize")
-_US_A_BYTE = 2.5e-4
-"""Of float32, to quantize or restore it: what a vector unit does in the second-level cache. Where a profile shows such
-nodes, they tell better."""
-_US_A_NODE = 1.0
+_US_A_BYTE = 4e-5
+"""Of float32, to quantize or restore it, as seen on a processor with AVX-512. A profile that shows such nodes tells
+better."""
+_PASSES = 2.5
+"""A border is crossed by such a node and by others that change how the data lies, in blocks or in rows of channels."""
+_US_A_BORDER = 1.0
 
 
 def layer_scores(
@@ -31,20 +33,23 @@ def layer_scores(
         return [_score(layer) for layer in layers]
     first, second = _times(layers, before.nodes, after.nodes)
     borders = _borders(layers, before.nodes, after.nodes)
-    return [_score(layer, first.get(layer.name), second.get(layer.name), borders.get(layer.name)) for layer in layers]
+    told = first.keys() | second.keys()
+    return [
+        _score(layer, first.get(layer.name, 0.0), second.get(layer.name, 0.0), borders.get(layer.name))
+        if layer.name in told
+        else _score(layer)
+        for layer in layers
+    ]
 
 
 def _score(
-    layer: LayerSensitivity, before_us: float | None = None, after_us: float | None = None,
+    layer: LayerSensitivity,
+    before_us: float | None = None,
+    after_us: float | None = None,
     border_us: float | None = None,
-) -> LayerScore:  # fmt: skip
-    both = before_us is not None and after_us is not None
-    return LayerScore(
-        **layer.model_dump(exclude={"nodes"}),
-        before_us=before_us if both else None,
-        after_us=after_us if both else None,
-        border_us=border_us,
-    )
+) -> LayerScore:
+    known = layer.model_dump(exclude={"nodes"})
+    return LayerScore(**known, before_us=before_us, after_us=after_us, border_us=border_us)
 
 
 def _times(
@@ -58,10 +63,11 @@ def _times(
         for node, name, claimed in zip(nodes, names, found, strict=True):
             if node.op_type not in HELPERS:
                 of_group[name].update(claimed)
-    return (
-        _sums(before, [own or of_group[name] for own, name in zip(owners[0], groups[0], strict=True)]),
-        _sums(after, [own or of_group[name] for own, name in zip(owners[1], groups[1], strict=True)]),
+    first, second = (
+        _sums(nodes, [claims.computing(own or of_group[name]) for own, name in zip(found, names, strict=True)])
+        for nodes, found, names in zip((before, after), owners, groups, strict=True)
     )
+    return first, second
 
 
 class _Claims:
@@ -70,6 +76,7 @@ class _Claims:
     def __init__(self, layers: Sequence[LayerSensitivity]) -> None:
         self._by_node: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_tensor: dict[str, dict[str, None]] = defaultdict(dict)
+        self._following = {layer.name for layer in layers if layer.follows}
         for layer in layers:
             for name in (layer.name, *layer.nodes):
                 self._by_node[name][layer.name] = None
@@ -82,8 +89,12 @@ class _Claims:
             return named
         return self._by_tensor.get(_COPY.sub("", node.tensor), {})
 
+    def computing(self, claimed: Mapping[str, None]) -> list[str]:
+        """Without the sums and pools that were fused into what is before them: they take next to nothing there."""
+        return [name for name in claimed if name not in self._following] or list(claimed)
 
-def _sums(nodes: Sequence[NodeProfile], owners: Sequence[Mapping[str, None]]) -> dict[str, float]:
+
+def _sums(nodes: Sequence[NodeProfile], owners: Sequence[Sequence[str]]) -> dict[str, float]:
     found: dict[str, float] = defaultdict(float)
     for node, claimed in zip(nodes, owners, strict=True):
         for name in claimed:
@@ -101,11 +112,11 @@ def _borders(
     for layer in layers:
         node = by_origin.get(layer.name)
         if node is not None and node.output_bytes is not None:
-            found[layer.name] = _US_A_NODE + node.output_bytes * rate
+            found[layer.name] = _US_A_BORDER + _PASSES * node.output_bytes * rate
     return found
 
 
 def _us_a_byte(nodes: Sequence[NodeProfile]) -> float:
     seen = [node for node in nodes if node.op_type in _QUANTIZES and node.output_bytes]
     wide = sum((node.output_bytes or 0) * (4 if node.op_type.startswith("Q") else 1) for node in seen)
-    return 1000 * sum(node.ms for node in seen) / wide if wide > 1 << 16 else _US_A_BYTE
+    return 1000 * sum(node.ms for node in seen) / wide if wide > 1 << 18 else _US_A_BYTE
