@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> tuple[Row, list[Row]]:
-    judge = Judge(Workplace(scratch, host_lock()), case)
+    judge = Judge(Workplace(scratch, host_lock()), case, given.samples)
     made: list[Made] = []
     folder = (given.work or scratch) / key_of(case)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,7 @@ def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> tuple[Row
     rows = judge.rows(made)
     for row in rows:
         if not row.reason:
+            _say(case, f"judging {row.name} ({row.runtime})")
             judge.evaluate(row)
     for batch in [1] if judge.batch_is_fixed else given.batches:
         for word in judge.time(rows, batch, given.loads, given.rounds):
@@ -130,6 +131,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32, 64])
     parser.add_argument("--loads", type=int, default=6, help="fresh loads of each group of models")
     parser.add_argument("--rounds", type=int, default=20, help="quiet blocks of each model in a load")
+    parser.add_argument("--samples", type=int, help="judge by at most so many of those that prove, for a quick look")
     parser.add_argument("--work", type=Path, help="keep here what was made; what peers made before is used again")
     parser.add_argument("--out", type=Path, help="the same as JSON")
     return parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.ahead.cases import Case
 from bench.ahead.make import Made
@@ -16,8 +17,8 @@ from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import SampleSplits, split_samples
 from enxuto.search.timing import CONFIRMING, Effort, SideBySide, Timed, time_side_by_side
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.signature import ModelInput
-from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Failed, Subject
+from enxuto.signature import DatasetInput, ModelInput
+from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Failed, Samples, Subject
 
 OTHERS_A_PROCESS = 7
 """Beside the original, which is in every process."""
@@ -74,20 +75,21 @@ def spread(timed: Timed) -> float:
 class Judge:
     """What is fixed for a case: its original, its splits and what the original answers."""
 
-    def __init__(self, place: Workplace, case: Case) -> None:
+    def __init__(self, place: Workplace, case: Case, most_samples: int | None = None) -> None:
         self._place = place
         self.model: ModelInput = place.drive(inspect_model(place.model(case.model), case.model.name))
-        data = [
-            place.drive(inspect_dataset(place.add(path), path.name)) if path else None
-            for path in (case.evaluation, case.calibration)
-        ]
+        evaluation, calibration = self._data(case.evaluation), self._data(case.calibration)
         options = OptimizeOptions(
             metric=case.settings.metric, preprocessing=case.settings.preprocessing, workload=case.settings.workload
         )
-        self.request = resolve_optimize(options, self.model, data[0])
-        self.splits: SampleSplits = split_samples(*data, self.request.seed)
+        self.request = resolve_optimize(options, self.model, evaluation)
+        self.splits: SampleSplits = split_samples(evaluation, calibration, self.request.seed)
         self.original = Row(None, Subject(model=self.model.file), "onnxruntime", self.model.inspection.size_bytes)
+        self.proving = _first(self.splits.confirmation, most_samples)
         self._reference: EvaluationFiles | None = None
+
+    def _data(self, path: Path | None) -> DatasetInput | None:
+        return None if path is None else self._place.drive(inspect_dataset(self._place.add(path), path.name))
 
     @property
     def batch_is_fixed(self) -> bool:
@@ -120,7 +122,7 @@ class Judge:
             row.evaluation = outcome
 
     def _evaluation(self, subject: Subject) -> Plan[Evaluation | Failed]:
-        samples, metric = self.splits.confirmation, self.request.metric
+        samples, metric = self.proving, self.request.metric
         if samples is None or metric is None:
             raise SystemExit("a case needs data/eval.npz")
 
@@ -173,7 +175,7 @@ class Judge:
 
         def plan() -> Generator[Task, Reply, SideBySide | Failed]:
             progress = Progress("measure", "timing", 0.0)
-            samples = self.splits.confirmation
+            samples = self.proving
             return (yield from time_side_by_side(subjects, options, samples, effort, MARGIN, lambda _: progress))
 
         outcome = self._place.drive(plan())
@@ -185,6 +187,12 @@ class Judge:
         for row, timed in zip(group, outcome.timed[1:], strict=True):
             row.timed[batch] = timed
         return True
+
+
+def _first(samples: Samples | None, most: int | None) -> Samples | None:
+    if samples is None or most is None:
+        return samples
+    return samples.model_copy(update={"stop": min(samples.stop, samples.start + most)})
 
 
 def _ways(made: Made) -> list[tuple[str, RunSettings]]:

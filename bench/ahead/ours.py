@@ -15,6 +15,9 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
 
 import enxuto
 from bench.ahead.cases import CaseSettings
@@ -28,8 +31,10 @@ from enxuto.search.inspect import inspect_dataset, inspect_model
 from enxuto.search.plan import Plan, PlanFailed, Progress, Task, found
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import split_samples
-from enxuto.signature import DatasetInput, ModelInput
-from enxuto.steps import Applied, ApplyRecipe, CalibrateModel, Failed
+from enxuto.signature import DatasetInput
+from enxuto.steps import Applied, ApplyRecipe, Calibrated, CalibrateModel, Done, Failed, Samples, Step
+
+T = TypeVar("T")
 
 OBJECTIVES = ("latency", "size", "throughput")
 
@@ -87,49 +92,60 @@ def _search(method: str, wanted: Wanted, out: Path) -> dict[str, object]:
 
 
 def _apply(method: str, wanted: Wanted, out: Path) -> dict[str, object]:
+    recipe = TypeAdapter(Recipe).validate_python([{"kind": method}])
     with tempfile.TemporaryDirectory() as scratch:
         files = FolderFiles(Path(scratch) / "files")
         runner = StepRunner(files, scratch=Path(scratch) / "steps")
 
-        def done(plan: Plan) -> object:
+        def done(plan: Plan[T]) -> T:
             return drive(plan, runner, machine="here", journal=MemoryJournal(), control=Control())
 
+        def dataset(path: str | None) -> DatasetInput | None:
+            return done(inspect_dataset(files.add(Path(path)), Path(path).name)) if path else None
+
         model = done(inspect_model(files.add(Path(wanted.model)), "model.onnx"))
-        data = [
-            done(inspect_dataset(files.add(Path(path)), Path(path).name)) if path else None
-            for path in (wanted.evaluation, wanted.calibration)
-        ]
+        evaluation, calibration = dataset(wanted.evaluation), dataset(wanted.calibration)
+        asked = OptimizeOptions.model_validate({**dict(wanted.settings), "recipe": recipe})
+        request = resolve_optimize(asked, model, evaluation)
+        samples = split_samples(evaluation, calibration, request.seed).calibration
         before = _cpu_s(resource.RUSAGE_CHILDREN)
-        made = done(_one_recipe(method, wanted.settings, model, *data))
+        made = done(_one_recipe(recipe, request, model.file, samples))
         spent = _cpu_s(resource.RUSAGE_CHILDREN) - before
         shutil.copy(files.path(made), out / "model.onnx")
     return {"settings": None, "note": "one recipe", "cpu_s": spent}
 
 
-def _one_recipe(
-    method: str,
-    settings: CaseSettings,
-    model: ModelInput,
-    evaluation: DatasetInput | None,
-    calibration: DatasetInput | None,
-) -> Plan[Digest]:
-    asked = OptimizeOptions(**dict(settings), recipe=[{"kind": method}])
-    request = resolve_optimize(asked, model, evaluation)
-    recipe: Recipe = request.recipe or []
-    samples = split_samples(evaluation, calibration, request.seed).calibration
-    shared = {"model": model.file, "preprocessing": request.preprocessing, "seed": request.seed}
+def _one_recipe(recipe: Recipe, request: OptimizeOptions, model: Digest, samples: Samples | None) -> Plan[Digest]:
+    """A calibration where the recipe wants one, and the recipe."""
     statistics = None
     if recipe[0].needs_calibration:
-        step = CalibrateModel(samples=samples, workload=request.workload, **shared)
-        reply = yield Task(step, Progress("calibrate", method, 0.0))
-        if isinstance(reply.outcome, Failed):
-            raise PlanFailed(reply.outcome.finding)
-        statistics = next(iter(reply.outcome.files.values()))
-    step = ApplyRecipe(recipe=recipe, calibration=samples, workload=request.workload, statistics=statistics, **shared)
-    reply = yield Task(step, Progress("apply", method, 0.5))
+        calibrate = CalibrateModel(
+            model=model,
+            samples=samples,
+            preprocessing=request.preprocessing,
+            workload=request.workload,
+            seed=request.seed,
+        )
+        seen = yield from _outcome(calibrate)
+        statistics = seen.files[found(seen, Calibrated).file]
+    apply = ApplyRecipe(
+        model=model,
+        recipe=recipe,
+        calibration=samples,
+        preprocessing=request.preprocessing,
+        workload=request.workload,
+        seed=request.seed,
+        statistics=statistics,
+    )
+    applied = yield from _outcome(apply)
+    return applied.files[found(applied, Applied).file]
+
+
+def _outcome(step: Step) -> Plan[Done[Value]]:
+    reply = yield Task(step, Progress(step.kind, step.kind, 0.0))
     if isinstance(reply.outcome, Failed):
         raise PlanFailed(reply.outcome.finding)
-    return reply.outcome.files[found(reply.outcome, Applied).file]
+    return reply.outcome
 
 
 def _cpu_s(whose: int) -> float:
