@@ -28,8 +28,16 @@ def normalized(model: ir.Model) -> ir.Model:
         passes.NameFixPass(),
         passes.ClearMetadataAndDocStringPass(),
     )(copy)
+    _own_names(copy)
     copy.ir_version = max(copy.ir_version, _oldest_ir_version(copy))
     return copy
+
+
+def _own_names(model: ir.Model) -> None:
+    """A lifted constant is still the original's tensor, and whoever writes the copy would name that one after it."""
+    for value in model.graph.initializers.values():
+        if value.const_value is not None and value.const_value.name != value.name and value.dtype != ir.DataType.STRING:
+            value.const_value = ir.tensor(value.const_value.numpy(), dtype=value.dtype, name=value.name)
 
 
 def keep_signature(original: ir.Model, model: ir.Model) -> None:

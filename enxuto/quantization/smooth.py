@@ -24,7 +24,7 @@ from enxuto.quantization.linear import Linear, linears
 
 OPERATORS = frozenset({"Gemm", "MatMul"})
 _SMALLEST = 1e-5
-"""Of peaks and of factors, as in the authors' code."""
+"""Of weights' peaks and of factors, as in the authors' code."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def factors(peaks: np.ndarray, weights: list[np.ndarray], alpha: float) -> np.nd
     ``peaks``: largest magnitudes of the activations; ``weights``: [inputs, outputs] each.
     """
     largest = np.max([np.abs(weight).max(axis=1) for weight in weights], axis=0).clip(_SMALLEST)
-    scales: np.ndarray = peaks.clip(_SMALLEST) ** alpha / largest ** (1 - alpha)
+    scales: np.ndarray = peaks**alpha / largest ** (1 - alpha)
     return scales.clip(_SMALLEST).astype(np.float32)
 
 
@@ -70,6 +70,7 @@ def smooth(model: ir.Model, found: list[Group], peaks: Mapping[str, np.ndarray],
         if seen is None or len(seen) != _columns(group.readers[0]).shape[0]:
             continue
         scales = factors(seen, [_columns(linear) for linear in group.readers], alpha)
+        scales = np.where(seen > 0, scales, np.float32(1.0))  # a channel that was silent may speak on other samples
         if _read_by_linears_alone(group) and _divide_norm(editor, group, scales):
             folded += 1
         else:

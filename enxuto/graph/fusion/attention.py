@@ -100,16 +100,17 @@ def _scores(value: ir.Value | None) -> tuple[ir.Node, ir.Value | None, float] | 
     bias, scale = None, 1.0
     for _ in range(_LONGEST_WAY):
         node = made_by(value, "MatMul", "Add", "Mul", "Div", "Where", "Identity", "Flatten")
-        if node is None:
+        if node is None or value is None or not _read_once(value):
             return None
         scaled = with_number(node) if node.op_type in ("Mul", "Div") else None
         if node.op_type == "MatMul":
             return node, bias, scale
-        if scaled is not None and bias is None:
+        if scaled is not None:
             value, factor = scaled
             scale *= factor if node.op_type == "Mul" else 1 / factor
         elif node.op_type == "Add" and bias is None:
             value, bias = _product_first(node)
+            bias = bias if scale == 1.0 else None  # scaled together with the products: no plain addition any more
         elif node.op_type == "Where":
             value = next((one for one in node.inputs[1:] if _leads_to_product(one)), None)
         elif node.op_type in ("Identity", "Flatten"):
@@ -117,6 +118,11 @@ def _scores(value: ir.Value | None) -> tuple[ir.Node, ir.Value | None, float] | 
         else:
             return None
     return None
+
+
+def _read_once(value: ir.Value) -> bool:
+    """Whoever asks for the shape alone does not count."""
+    return not value.is_graph_output() and len([node for node in value.consumers() if node.op_type != "Shape"]) == 1
 
 
 def _product_first(addition: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:
@@ -172,10 +178,12 @@ def _last_two(shape: ir.Value | None, split: ir.Value | None) -> tuple[int, int]
     if given is None:
         node = made_by(shape, "Concat")
         parts = [] if node is None else [integers(part) or [0] for part in node.inputs]
-        given = [one for part in parts for one in part]
-    if len(given) != 4 or min(given[2], given[3]) == 0:
+        given = [0, 0, *(one for part in parts for one in part)]
+    elif len(given) != 4:
         return None
-    heads, width, whole = given[2], given[3], last_axis(split) or 0
+    if min(given[-2], given[-1]) == 0:
+        return None
+    heads, width, whole = given[-2], given[-1], last_axis(split) or 0
     heads, width = (whole // width if heads < 0 else heads), (whole // heads if width < 0 else width)
     return (heads, width) if heads > 0 and width > 0 and whole in (0, heads * width) else None
 

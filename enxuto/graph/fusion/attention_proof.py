@@ -18,15 +18,21 @@ import onnx_ir as ir
 
 from enxuto.errors import BadInput
 from enxuto.graph.fusion.attention import Attention
+from enxuto.graph.fusion.match import number
 from enxuto.graph.fusion.region import Region, results
 
 _SIZES = ((2, 5), (1, 1), (3, 9))
 """Batch and sequence, where a model leaves them open."""
 _TOLERANCE = 1e-5
 """Of outputs near 1: both add in their own order."""
+_LOOSE_TOLERANCE = 0.01
+"""Where everything is masked: a score added to −10,000 keeps three digits."""
 _LOWEST = float(np.finfo(np.float32).min)
-_SOFT = -10_000.0
+_MASKING = -1000.0
+"""A constant below this is what masked scores become."""
 _MASK_TYPES = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.FLOAT)
+_KEPT = (0.5, 1.0, 0.0)
+"""Shares of tokens that are not masked; tried in turn for every size."""
 _RIVAL = "the_fused_attention"
 
 
@@ -79,11 +85,16 @@ def _masks(region: Region, found: Attention) -> Iterator[Mask]:
     yield Mask(causal=True)
     for value in region.inputs:
         if value.producer() is None and value.dtype in _MASK_TYPES and _rank(value) == 2:
-            for fill in (_LOWEST, _SOFT):
+            for fill in dict.fromkeys([*_fills(region), _LOWEST]):
                 yield Mask(padding=value, fill=fill)
                 yield Mask(padding=value, causal=True, fill=fill)
     if found.bias is not None and _rank(found.bias) == 4:
         yield Mask(added=found.bias)
+
+
+def _fills(region: Region) -> list[float]:
+    numbers = [number(value) for value in region.constants if value.dtype == ir.DataType.FLOAT]
+    return [one for one in numbers if one is not None and _LOWEST <= one < _MASKING]
 
 
 def _all_feeds(region: Region, found: Attention, random: np.random.Generator) -> list[Feeds]:
@@ -95,7 +106,7 @@ def _all_feeds(region: Region, found: Attention, random: np.random.Generator) ->
     return [
         {value: _drawn(value, (*size, hidden), kept, random, value in (found.query, found.key, found.value))
          for value in region.inputs}
-        for size in sizes for kept in (0.5, 1.0)
+        for size in sizes for kept in _KEPT
     ]  # fmt: skip
 
 
@@ -118,15 +129,18 @@ def _drawn(value: ir.Value, size: Sequence[int], kept: float, random: np.random.
 def _agrees(region: Region, found: Attention, mask: Mask, feeds: Sequence[Feeds], scratch: Path) -> bool:
     try:
         loaded = region.beside(attention_nodes(found, mask, _RIVAL), _RIVAL, scratch)
-        return all(_same(*results(loaded, one)) for one in feeds)
+        return all(
+            _same(*results(loaded, one), _TOLERANCE if _KEPT[turn % len(_KEPT)] else _LOOSE_TOLERANCE)
+            for turn, one in enumerate(feeds)
+        )
     except BadInput:
         return False
 
 
-def _same(expected: np.ndarray, given: np.ndarray) -> bool:
+def _same(expected: np.ndarray, given: np.ndarray, tolerance: float) -> bool:
     """Wherever the graph gives a number: for a row of nothing but masked scores it may give none."""
     counts = np.isfinite(expected)
-    return given.shape == expected.shape and np.allclose(given[counts], expected[counts], rtol=0, atol=_TOLERANCE)
+    return given.shape == expected.shape and np.allclose(given[counts], expected[counts], rtol=0, atol=tolerance)
 
 
 def _rank(value: ir.Value) -> int | None:

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from enxuto.errors import NotApplicable
 from enxuto.graph.apply import apply_technique
-from enxuto.graph.prove import require_same_signature, require_valid
+from enxuto.graph.prove import require_same_signature, require_valid, signature
 from enxuto.techniques import AnyTechnique, Technique, Work
-from tests.support import tiny_models
+from tests.support import tiny_models, tiny_transformers
 from tests.support.batches import context, drift, outputs_of, samples_for
 
 CLASSES: list[type[Technique]] = list(get_args(get_args(AnyTechnique)[0]))
-NEEDED: dict[str, dict[str, Any]] = {"magnitude_pruning": {"ratio": 0.5}}
+NEEDED: dict[str, dict[str, Any]] = {"magnitude_pruning": {"ratio": 0.5}, "half_precision": {"require_kernels": False}}
 """Fields without which a technique makes no sense."""
 MODELS = {
     "convnet": tiny_models.convnet(channels=16),
@@ -27,6 +27,11 @@ MODELS = {
     "tokens": tiny_models.tokens(vocabulary=40, width=16),
     "two_in_two_out": tiny_models.two_in_two_out(),
     "branching": tiny_models.branching(),
+    "bert": tiny_transformers.legacy(),
+    "bert_of_today": tiny_transformers.dynamo(),
+    "gpt": tiny_transformers.causal(),
+    "half_mlp": tiny_models.mlp(half=True),
+    "half_tokens": tiny_models.tokens(vocabulary=40, width=16, half=True),
 }
 NOTHING_TO_DO = """
     <ir_version: 8, opset_import: ["" : 17]>
@@ -60,7 +65,7 @@ def test_a_technique_keeps_its_promises(technique: Any, name: str, tmp_path: Pat
     assert ir.to_proto(again.model).SerializeToString(deterministic=True) == written, "not the same twice"
     (tmp_path / "model.onnx").write_bytes(written)
     require_valid(tmp_path / "model.onnx")
-    require_same_signature(work.model, ir.load(tmp_path / "model.onnx"))
+    require_same_signature(signature(work.model), signature(ir.load(tmp_path / "model.onnx")))
     assert drift(outputs_of(proto, samples), outputs_of(done.model, samples)) <= technique.max_drift
 
 
@@ -103,7 +108,7 @@ def _bounded(field: dict[str, Any]) -> bool:
         case "array":
             return "maxItems" in field and _bounded(field["items"])
         case "string":
-            return "enum" in field or "maxLength" in field
+            return not {"enum", "const", "maxLength"}.isdisjoint(field)
     return field.get("type") in ("boolean", "null") or "enum" in field or "const" in field
 
 
