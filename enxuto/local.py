@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from enxuto.earlier import read_earlier
 from enxuto.errors import BadInput
 from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.execution.files import FolderFiles
@@ -20,6 +21,7 @@ from enxuto.known_peaks import KnownPeaks
 from enxuto.machine import this_machine
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
+from enxuto.processor import Processor
 from enxuto.recipe import Recipe
 from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
 from enxuto.request import MARGIN, BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
@@ -53,6 +55,8 @@ def optimize(
     workload: Workload | None = None,
     deadline_s: float | None = None,
     seed: int = 0,
+    processors: Sequence[Processor] = (),
+    earlier: str | Path | OptimizeReport | None = None,
     out: str | Path | None = None,
     progress: OnProgress | None = None,
 ) -> OptimizeReport:
@@ -63,6 +67,9 @@ def optimize(
         dataset: Samples to judge by (``.npz`` or ``.safetensors``), arrays named as the model's inputs, ``labels``
             where there are any.
         margin: Two times closer than this share of each other count as equal.
+        processors: Kinds of processor that the result must hold its accuracy on, beside this machine's own.
+        earlier: The report of a search with the same model, data and conditions, or the path of its ``report.json``:
+            the goal is answered from what was measured then, and only what is new is done.
         out: A folder for ``optimized.onnx`` (what is recommended), ``report.json``, ``report.html``, and the winner's
             run settings with a loader.
 
@@ -78,11 +85,12 @@ def optimize(
         workload=workload or Workload(),
         deadline_s=deadline_s,
         seed=seed,
+        processors=list(processors),
     )
+    known = earlier if earlier is None or isinstance(earlier, OptimizeReport) else read_earlier(earlier)
     with _workbench(progress) as bench:
-        plan = optimize_plan(
-            request, bench.model(model), bench.dataset(dataset), bench.dataset(calibration), this_machine()
-        )
+        inputs = bench.model(model), bench.dataset(dataset), bench.dataset(calibration)
+        plan = optimize_plan(request, *inputs, this_machine(), known)
         report = bench.drive(plan, deadline_s)
         if out is not None:
             bench.deliver(report, Path(out), optimized=report.recommended.sha256)

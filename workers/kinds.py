@@ -30,7 +30,7 @@ from enxuto.search.render import RenderedReport, render_report
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import Peaks
 from workers.bench import Bench
-from workers.inputs import load_model, load_role
+from workers.inputs import load_earlier, load_model, load_role
 from workers.outputs import file_name, kept, name_benchmarked, name_compared, name_models, name_profiled
 from workers.raw_files import raw_files
 
@@ -63,11 +63,12 @@ def optimize(bench: Bench) -> Ending:
     with bench.parts.reading() as session:
         model = load_model(session, lease.tenant, lease.request["model"])
         roles = {role: load_role(session, lease.tenant, lease.request, role) for role in ("evaluation", "calibration")}
+        earlier = load_earlier(session, bench.parts.blobs, lease.tenant, lease.request.get("earlier"))
     _keep_inputs(bench, [model], [dataset for dataset in roles.values() if dataset])
-    plan = optimizing.optimize(
-        _options(OptimizeOptions, lease.request), model, roles["evaluation"], roles["calibration"], this_machine()
-    )
+    options = _options(OptimizeOptions, lease.request)
+    plan = optimizing.optimize(options, model, roles["evaluation"], roles["calibration"], this_machine(), earlier)
     report = bench.search(plan)
+    report = report.model_copy(update={"earlier": lease.request.get("earlier")})
     outputs = _outputs(bench, report)
     ids = {output.sha256: output.id for output in outputs}
     report = name_models(report, {**ids, model.file: lease.request["model"]})
@@ -136,7 +137,7 @@ def _keep_inputs(bench: Bench, models: list[ModelInput], datasets: list[DatasetI
 
 
 def _outputs(bench: Bench, report: OptimizeReport) -> list[Output]:
-    candidates = kept(report)
+    candidates = [(each, file) for each, file in kept(report) if bench.parts.blobs.holds(file.sha256)]
     names = [file_name(report.model_name, candidate.name) for candidate, _ in candidates]
     inspections = bench.complete_all(
         [inspecting.inspect_model(file.sha256, name) for (_, file), name in zip(candidates, names, strict=True)]
@@ -181,7 +182,8 @@ def _files(bench: Bench, report: Report, delivered: Mapping[str, Digest]) -> lis
     def file(name: str, role: FileRole, digest: Digest) -> JobFile:
         return JobFile(name, role, digest, bench.parts.blobs.path(digest).stat().st_size)
 
-    raw = {name: digest for name, digest in raw_files(report).items() if name not in delivered}
+    left = {name: digest for name, digest in raw_files(report).items() if bench.parts.blobs.holds(digest)}
+    raw = {name: digest for name, digest in left.items() if name not in delivered}
     return [
         *(file(name, "delivered", digest) for name, digest in delivered.items()),
         *(file(name, "raw", digest) for name, digest in raw.items()),

@@ -55,8 +55,8 @@ def submit_job(
 ) -> Response:
     """Ask for work: make a model lean, judge one against another, see what load it carries or where its time goes."""
     if validate_only:
-        return answer(request, validate(session, caller, body))
-    job = submit(session, caller, parts.settings, body)
+        return answer(request, validate(session, caller, parts.blobs, body))
+    job = submit(session, caller, parts, body)
     view = job_view(session, job)
     session.commit()
     ring(parts.settings, job.lane, job.target)

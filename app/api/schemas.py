@@ -19,6 +19,7 @@ from enxuto.signature import DatasetInspection, ModelInspection
 
 ModelId = Annotated[str, StringConstraints(pattern=id_pattern("mdl"))]
 DatasetId = Annotated[str, StringConstraints(pattern=id_pattern("dst"))]
+JobId = Annotated[str, StringConstraints(pattern=id_pattern("job"))]
 TARGET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$"
 FILE_NAME = r"^[^\x00-\x1f\x7f/\\]{1,255}$"
 TargetName = Annotated[str, StringConstraints(pattern=TARGET_NAME)]
@@ -61,6 +62,9 @@ class OptimizeBody(OptimizeOptions, _JobBody):
 
     kind: Literal["optimize"]
     data: OptimizeData = Field(default_factory=OptimizeData)
+    earlier: JobId | None = None
+    """What if something else were asked? An optimization of the same model with the same data, workload, metric and
+    seed that has succeeded: the goal is answered from what it measured, and only what is new is done."""
 
 
 class CompareBody(CompareOptions, _JobBody):

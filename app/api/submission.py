@@ -19,12 +19,16 @@ from app.api.schemas import (
     ValidatedJob,
 )
 from app.core import jobs
+from app.core.blobs import Blobs
+from app.core.earlier import earlier_job, has_measured, read_report
 from app.core.errors import Fault, NotFound, NotReady, TooMany, Unprocessable
 from app.core.inputs import dataset_input, model_input
+from app.core.parts import Parts
 from app.core.records import DatasetRecord, JobRecord, ModelRecord, TenantRecord, WorkerRecord
 from app.core.settings import Settings
 from enxuto.errors import Finding
 from enxuto.machine import this_machine
+from enxuto.report import OptimizeReport
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions, RunOptions
 from enxuto.search.benchmark import benchmark
 from enxuto.search.compare import compare
@@ -46,12 +50,36 @@ class _Finder:
 
     session: Session
     caller: Caller
+    blobs: Blobs
 
     def model(self, id_: str, pointer: str) -> ModelInput:
         return model_input(self._ready(ModelRecord, id_, pointer))
 
     def dataset(self, id_: str | None, pointer: str) -> DatasetInput | None:
         return None if id_ is None else dataset_input(self._ready(DatasetRecord, id_, pointer))
+
+    def earlier(self, id_: str | None) -> OptimizeReport | None:
+        """The report of the job that an optimization rests on."""
+        if id_ is None:
+            return None
+        job = earlier_job(self.session, self.caller.tenant, id_)
+        if job is None:
+            raise NotFound(
+                f"There is no job '{id_}', which /earlier names.",
+                code="not_found",
+                hint="GET /v1/jobs lists those there are.",
+                errors=[Fault("not_found", "There is no such job.", pointer="/earlier")],
+            )
+        report = read_report(self.blobs, job.report) if has_measured(job) and job.report else None
+        if report is None:
+            raise Unprocessable(
+                f"The job '{id_}', which /earlier names, is a job of the kind {job.kind} that is {job.state}: it holds "
+                "no measurements that another goal could be answered from.",
+                code="earlier_does_not_fit",
+                hint="Name an optimization that has succeeded.",
+                errors=[Fault("earlier_does_not_fit", "No finished optimization.", pointer="/earlier")],
+            )
+        return report
 
     def _ready(self, record: type[Upload], id_: str, pointer: str) -> Upload:
         found = self.session.get(record, id_, with_for_update={"read": True})
@@ -84,7 +112,7 @@ def _rejected(what: str, id_: str, pointer: str, finding: Finding) -> Unprocessa
     )
 
 
-def validate(session: Session, caller: Caller, body: AnyJobBody) -> ValidatedJob:
+def validate(session: Session, caller: Caller, blobs: Blobs, body: AnyJobBody) -> ValidatedJob:
     """The body with every default resolved, and what it will cost.
 
     Raises:
@@ -92,7 +120,7 @@ def validate(session: Session, caller: Caller, body: AnyJobBody) -> ValidatedJob
         BadInput: the data does not fit the model, or the models each other.
     """
     _check_target(session, body.target)
-    finder = _Finder(session, caller)
+    finder = _Finder(session, caller, blobs)
     match body:
         case OptimizeBody():
             return _validate_optimize(finder, body)
@@ -106,11 +134,11 @@ def validate(session: Session, caller: Caller, body: AnyJobBody) -> ValidatedJob
             assert_never(body)
 
 
-def submit(session: Session, caller: Caller, settings: Settings, body: AnyJobBody) -> JobRecord:
+def submit(session: Session, caller: Caller, parts: Parts, body: AnyJobBody) -> JobRecord:
     """Write the job with its first event. The caller commits, then rings the bell."""
     session.execute(select(TenantRecord.id).where(TenantRecord.id == caller.tenant).with_for_update())
-    _check_queue(session, caller, settings)
-    request = validate(session, caller, body).request
+    _check_queue(session, caller, parts.settings)
+    request = validate(session, caller, parts.blobs, body).request
     return jobs.submit(
         session,
         tenant=caller.tenant,
@@ -127,7 +155,7 @@ def _validate_optimize(finder: _Finder, body: OptimizeBody) -> ValidatedJob:
     evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
     calibration = finder.dataset(body.data.calibration, "/data/calibration")
     options = resolve_optimize(_options(OptimizeOptions, body), model, evaluation)
-    _check_plan(optimize(options, model, evaluation, calibration, this_machine()))
+    _check_plan(optimize(options, model, evaluation, calibration, this_machine(), finder.earlier(body.earlier)))
     estimate = estimates.of_optimize(options, model, evaluation, calibration)
     return ValidatedJob(request=_with_options(body, options), estimate=estimate)
 

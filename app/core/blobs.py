@@ -67,6 +67,9 @@ class Blobs:
             raise KeyError(digest)
         return path
 
+    def holds(self, digest: Digest) -> bool:
+        return self._place(digest).is_file()
+
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
         """Write a blob piece by piece; what is not kept by the end of the block leaves no trace."""

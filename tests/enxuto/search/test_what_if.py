@@ -1,0 +1,132 @@
+"""Another goal is answered from what an earlier search measured, and only what is new is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from enxuto.errors import BadInput
+from enxuto.execution.drive import Control, MemoryJournal, drive
+from enxuto.goal import Goal, MaxDrop
+from enxuto.machine import this_machine
+from enxuto.report import OptimizeReport
+from enxuto.request import OptimizeOptions
+from enxuto.search.optimize import optimize
+from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
+from enxuto.techniques import MagnitudePruning
+from enxuto.workload import Workload
+from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
+
+FAST = Facts(speedup=2.2, size_bytes=1_500_000, drop=0.002)
+SMALL = Facts(speedup=1.3, size_bytes=1_000_000, drop=0.001)
+LOSSY = Facts(speedup=3.0, size_bytes=900_000, drop=0.03)
+FACTS = {"static_int8": FAST, "dynamic_int8": SMALL, "graph_optimization": LOSSY}
+PLAIN = Workload(runtimes=["onnxruntime"])
+
+
+def ask(world: World, goal: Goal, earlier: OptimizeReport | None = None, /, **changes: object) -> OptimizeReport:
+    request = OptimizeOptions.model_validate({"goal": goal, "workload": PLAIN} | changes)
+    plan = optimize(request, a_model(), a_dataset(), None, this_machine(), earlier)
+    return drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
+
+
+@pytest.fixture(scope="module")
+def earlier() -> OptimizeReport:
+    report = ask(World(FACTS), Goal())
+    assert report.winner == "static_int8"
+    return report
+
+
+def test_the_same_goal_is_answered_without_measuring_anything(earlier: OptimizeReport):
+    world = World(FACTS)
+    report = ask(world, Goal(), earlier)
+    assert (report.verdict, report.winner, report.why) == ("improved", "static_int8", earlier.why)
+    assert set(world.kinds()) <= {"calibrate_model", "apply_recipe", "assess_portability", "diagnose_model"}
+    assert [candidate.name for candidate in report.candidates] == [candidate.name for candidate in earlier.candidates]
+    assert report.earlier
+
+
+def test_another_goal_chooses_among_what_was_measured_and_confirms_what_never_was(earlier: OptimizeReport):
+    world = World(FACTS)
+    report = ask(world, Goal(minimize="size"), earlier)
+    assert (report.verdict, report.winner) == ("improved", "dynamic_int8")
+    applied = [step.recipe for step in world.done if isinstance(step, ApplyRecipe)]
+    assert [[each.kind for each in recipe] for recipe in applied] == [["dynamic_int8"]], "to deliver it"
+    evaluated = [step.samples for step in world.done if isinstance(step, EvaluateModel)]
+    assert all(samples.start >= earlier.splits.selection for samples in evaluated), "only what proves"
+
+
+def test_what_was_rejected_comes_back_where_more_may_be_lost(earlier: OptimizeReport):
+    """It was not timed in the earlier search, since it lost too much: that is new."""
+    world = World(FACTS)
+    report = ask(world, Goal(max_drop=MaxDrop(value=0.1)), earlier)
+    assert (report.verdict, report.winner) == ("improved", "graph_optimization")
+    assert any(isinstance(step, MeasureLatency) and step.load < 1000 for step in world.done)
+
+
+def test_what_nothing_meets_is_told_from_what_was_measured(earlier: OptimizeReport):
+    world = World(FACTS)
+    report = ask(world, Goal(size_mb=0.5), earlier)
+    assert (report.verdict, report.blocking) == ("no_gain", "size_mb")
+    assert "measure_latency" not in world.kinds()
+
+
+def test_an_answer_can_be_asked_again(earlier: OptimizeReport):
+    second = ask(World(FACTS), Goal(minimize="size"), earlier)
+    world = World(FACTS)
+    third = ask(world, Goal(minimize="size"), second)
+    assert (third.winner, third.why) == ("dynamic_int8", second.why)
+    assert "evaluate_model" not in world.kinds()
+
+
+def test_a_recipe_that_makes_another_file_now_gives_way_to_the_next(earlier: OptimizeReport):
+    class Other(World):
+        def _file(self, step, name):  # type: ignore[no-untyped-def]
+            static = isinstance(step, ApplyRecipe) and step.recipe[0].kind == "static_int8"
+            return "0" * 64 if static else super()._file(step, name)
+
+    report = ask(Other(FACTS), Goal(), earlier)
+    assert next(each for each in report.candidates if each.name == "static_int8").code == "not_reproduced"
+    assert report.winner == "dynamic_int8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 7}, "the seed differs"),
+        ({"workload": Workload(batch_size=8)}, "the workload differs"),
+        ({"goal": Goal(max_drop=MaxDrop(confidence=0.9))}, "how a drop is counted differs"),
+        ({"goal": None, "recipe": [MagnitudePruning(ratio=0.5)]}, "a recipe stands instead"),
+        ({"seed": 7, "workload": Workload(batch_size=8)}, "the workload, the seed differ."),
+    ],
+)
+def test_what_differs_is_named(earlier: OptimizeReport, changes: dict[str, object], words: str):
+    with pytest.raises(BadInput, match=words) as refusal:
+        ask(World(FACTS), Goal(), earlier, **changes)
+    assert refusal.value.code == "earlier_does_not_fit"
+
+
+def test_another_model_other_data_and_another_machine_are_refused(earlier: OptimizeReport):
+    request = OptimizeOptions(workload=PLAIN)
+    elsewhere = this_machine().model_copy(update={"processor": "another one"})
+    model = a_model().model_copy(update={"file": "f" * 64})
+    for given, words in [
+        ((model, a_dataset(), None, this_machine()), "the model"),
+        ((a_model(), a_dataset(name="other.npz"), None, this_machine()), "the evaluation data"),
+        ((a_model(), a_dataset(), a_dataset(name="own.npz"), this_machine()), "the calibration data"),
+        ((a_model(), a_dataset(), None, elsewhere), "the machine or a library on it"),
+    ]:
+        with pytest.raises(BadInput, match=words):
+            next(optimize(request, *given, earlier))
+
+
+def test_what_was_stopped_is_answered_from_as_far_as_it_came():
+    world = World({**FACTS, "static_int8": replace(FAST, speedup=2.5)})
+    request = OptimizeOptions(goal=Goal(), workload=PLAIN)
+    plan = optimize(request, a_model(), a_dataset(), None, this_machine())
+    stop = Control(cancelled=lambda: "summarize_latency" in world.kinds())
+    stopped = drive(plan, world, machine="here", journal=MemoryJournal(), control=stop)
+    assert stopped.stopped == "cancelled"
+    report = ask(World({**FACTS, "static_int8": replace(FAST, speedup=2.5)}), Goal(), stopped)
+    assert (report.verdict, report.winner, report.recommended.sha256 != ORIGINAL) == ("improved", "static_int8", True)
