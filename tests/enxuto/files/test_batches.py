@@ -15,6 +15,7 @@ from enxuto.signature import TensorSpec
 from enxuto.workload import Workload
 from tests.support import tiny_data
 from tests.support.inspection import all_samples
+from tests.support.tiny_samples import StepFiles
 
 IMAGE = TensorSpec(name="image", dtype="float32", shape=["batch", 3, 8, 8])
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -47,6 +48,22 @@ def test_splits_of_one_seed_share_no_sample(tmp_path: Path) -> None:
     path = tiny_data.images(tmp_path / "d.npz", count=10)
     first, second = batches(path, IMAGE, stop=4), batches(path, IMAGE, start=4)
     assert sorted([*first.indices, *second.indices]) == list(range(10))
+
+
+def test_rows_of_a_group_are_read_one_after_the_other_with_a_label_each_group(tmp_path: Path) -> None:
+    files = StepFiles(tmp_path)
+    rows = np.arange(20, dtype=np.float32).reshape(10, 2)
+    x = TensorSpec(name="x", dtype="float32", shape=["n", 2])
+    samples = files.samples({"x": rows}, np.arange(5) * 10, seed=4, group=2).model_copy(update={"start": 2, "stop": 8})
+    part = SampleBatches(samples, files, {}, [x])
+    groups = np.random.default_rng(4).permutation(5)[1:4]
+    assert part.indices.tolist() == [row for group in groups for row in (2 * group, 2 * group + 1)]
+    assert (part.count, part.group) == (6, 2)
+    np.testing.assert_array_equal(np.concatenate([batch["x"] for batch in part(4)]), rows[part.indices])
+    np.testing.assert_array_equal(part.labels(), groups * 10)
+    a_label_each = files.samples({"x": rows}, np.arange(10), seed=4, group=2)
+    each = SampleBatches(a_label_each, files, {}, [x])
+    np.testing.assert_array_equal(each.labels(), each.indices)
 
 
 def test_the_last_batch_may_be_smaller_and_reading_starts_anew_each_time(tmp_path: Path) -> None:

@@ -7,7 +7,18 @@ from pydantic import ValidationError
 
 from enxuto.errors import BadInput
 from enxuto.fit import check_fit
-from enxuto.metric import Agreement, MeanSquaredError, Metric, TopK
+from enxuto.metric import (
+    Agreement,
+    BinaryCrossEntropy,
+    Expression,
+    MeanAveragePrecision,
+    MeanSquaredError,
+    Metric,
+    PeakSignalToNoise,
+    Perplexity,
+    Spearman,
+    TopK,
+)
 from enxuto.preprocessing import InputPreprocessing, Preprocessing
 from enxuto.signature import ArraySpec, DatasetInspection, ModelInspection, TensorSpec
 
@@ -74,12 +85,82 @@ def refusal(
         ([("one", "float32", ["batch", 1])], None, Agreement(by="cosine")),
         ([("boxes", "float32", ["batch", 85, 22, 22])], None, Agreement(by="cosine")),
         ([("unknown", "float32", None)], None, Agreement(by="cosine")),
+        ([("sentence_embedding", "float32", ["batch", 384])], None, Agreement(by="cosine")),
+        ([("embedding", "float32", ["batch", 384])], ("float32", [10]), Spearman(of="pairs")),
+        ([SCORES], ("int64", [10]), Spearman(of="pairs")),
     ],
 )
 def test_the_metric_follows_from_labels_and_output(
     outputs: list[tuple[str, str, Shape]], labels: tuple[str, list[int]] | None, metric: Metric
 ) -> None:
     assert check_fit(model(outputs=outputs), images(labels), {}, None) == metric
+
+
+def test_vectors_of_length_one_are_embeddings_whatever_their_name() -> None:
+    scaled = model().model_copy(update={"operators": {"MatMul": 3, "ReduceL2": 1}})
+    assert check_fit(scaled, images(), {}, None) == Agreement(by="cosine")
+    assert check_fit(model(), images(("float32", [10])), {}, Agreement()) == Agreement(by="cosine")
+
+
+PICTURE = ("picture", "float32", ["batch", 3, 8, 8])
+LOGITS = ("logits", "float32", ["batch", 12, 65])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "asked", "metric"),
+    [
+        ([("one", "float32", ["batch", 1])], ("float32", [20]), Spearman(), Spearman(of="values")),
+        ([LOGITS], ("int64", [20, 12]), Perplexity(), Perplexity()),
+        ([PICTURE], ("float32", [20, 3, 8, 8]), PeakSignalToNoise(), PeakSignalToNoise(against="labels")),
+        ([PICTURE], None, PeakSignalToNoise(), PeakSignalToNoise(against="original")),
+        ([PICTURE], None, BinaryCrossEntropy(against="input"), BinaryCrossEntropy(against="input", input="image")),
+        ([("b", "float32", ["n", 9, 4]), ("s", "float32", ["n", 9])], ("float32", [20, 7, 5]),
+         MeanAveragePrecision(scores="s"), MeanAveragePrecision(scores="s")),
+        ([SCORES], None, Expression(expression="mean(output == original.scores) + mean(inputs.image)"),
+         Expression(expression="mean(output == original.scores) + mean(inputs.image)")),
+    ],
+)  # fmt: skip
+def test_what_is_left_open_in_a_metric_is_settled(
+    outputs: list[tuple[str, str, Shape]], labels: tuple[str, list[int]] | None, asked: Metric, metric: Metric
+) -> None:
+    assert check_fit(model(outputs=outputs), images(labels), {}, asked) == metric
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "metric", "says"),
+    [
+        ([SCORES], ("float32", [20]), Spearman(), "spearman wants one number a sample"),
+        ([SCORES], ("float32", [20]), Spearman(of="pairs"), "20 rows make 10 pairs"),
+        ([SCORES], ("float32", [10, 3]), Spearman(), "one number for each sample or pair"),
+        ([("one", "float32", ["batch"])], ("float32", [10]), None, "no vector for each row"),
+        ([LOGITS], ("int64", [20, 11]), Perplexity(), "wants [batch, 12]"),
+        ([LOGITS], ("float32", [20, 12]), Perplexity(), "class numbers as integers"),
+        ([LOGITS], None, Perplexity(), "needs an array 'labels'"),
+        ([PICTURE], ("float32", [20, 3, 9, 9]), PeakSignalToNoise(), "psnr wants them alike"),
+        ([SCORES], None, BinaryCrossEntropy(against="input"), "input 'image' has [batch, 3, 8, 8]"),
+        ([SCORES], None, BinaryCrossEntropy(against="input", input="nope"), "'nope'"),
+        ([PICTURE], ("float32", [20, 5]), MeanAveragePrecision(), "x1, y1, x2, y2"),
+        ([PICTURE], ("float32", [20, 7, 5]), MeanAveragePrecision(scores="nope"), "scores from output 'nope'"),
+        ([PICTURE], ("float32", [20, 7, 5]), MeanAveragePrecision(boxes="nope"), "judges 'nope'"),
+        ([SCORES], None, Expression(expression="mean(labels)"), "needs an array 'labels'"),
+    ],
+)
+def test_what_a_metric_needs_and_does_not_have_is_told(
+    outputs: list[tuple[str, str, Shape]], labels: tuple[str, list[int]] | None, metric: Metric | None, says: str
+) -> None:
+    assert says in refusal(model(outputs=outputs), images(labels), metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "at"),
+    [("mean(outputs.score)", "outputs are 'scores'", 5), ("mean(inputs.scores)", "inputs are 'image'", 5)],
+)
+def test_an_expression_that_reads_what_is_not_there_is_refused_with_the_place(text: str, says: str, at: int) -> None:
+    with pytest.raises(BadInput) as refused:
+        check_fit(model(), images(), {}, Expression(expression=text))
+    assert refused.value.code == "expression_fails"
+    assert says in refused.value.detail
+    assert refused.value.detail.endswith(f"\n  {text}\n  {' ' * at}^")
 
 
 def test_the_first_output_that_is_a_tensor_is_judged() -> None:

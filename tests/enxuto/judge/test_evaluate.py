@@ -7,10 +7,22 @@ import numpy as np
 import onnx
 import pytest
 from onnx.parser import parse_model
+from scipy import stats
 
 from enxuto.errors import BadInput
 from enxuto.judge.evaluate import evaluate_model
-from enxuto.metric import Agreement, MeanSquaredError, Metric, TopK
+from enxuto.metric import (
+    Agreement,
+    BinaryCrossEntropy,
+    Expression,
+    MeanAveragePrecision,
+    MeanSquaredError,
+    Metric,
+    PeakSignalToNoise,
+    Perplexity,
+    Spearman,
+    TopK,
+)
 from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Samples, Subject
 from enxuto.workload import Workload
 from tests.support import tiny_models
@@ -258,3 +270,166 @@ def test_memory_does_not_grow_with_the_samples(files: StepFiles, tmp_path: Path)
         tracemalloc.stop()
     assert (tmp_path / "a" / "output_0.npy").stat().st_size > 8_000_000
     assert peak < 2_000_000
+
+
+def both(
+    files: StepFiles, folder: Path, model: onnx.ModelProto, changed: onnx.ModelProto, samples: Samples, metric: Metric
+) -> tuple[Evaluation, Evaluation]:
+    """The original, and a changed model held against it."""
+    first = evaluate(files, folder / "first", model, samples, metric)
+    reference = left_by(files, folder / "first", first)
+    return first, evaluate(files, folder / "second", changed, samples, metric, reference=reference, relative=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_pairs_are_ranked_by_the_cosine_of_their_rows(files: StepFiles, tmp_path: Path, batch_size: int) -> None:
+    model, labels = tiny_models.mlp(), RANDOM.random(COUNT // 2)
+    samples = files.samples(FEATURES, labels, stop=40, seed=2, group=2)
+    found = evaluate(files, tmp_path / "o", model, samples, Spearman(of="pairs"), batch_size=batch_size)
+    (vectors,) = outputs_of(model, FEATURES)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = (unit[0::2] * unit[1::2]).sum(axis=1)
+    picked = np.random.default_rng(2).permutation(COUNT // 2)[:20]
+    assert found.metric_value == pytest.approx(stats.spearmanr(cosines[picked], labels[picked]).statistic)
+    assert np.load(tmp_path / "o" / found.scores_file).shape == (20, 2)
+
+
+def test_what_pairs_lost_is_counted_in_rows_and_the_worst_are_named_by_their_first(
+    files: StepFiles, tmp_path: Path
+) -> None:
+    model = tiny_models.mlp()
+    (vectors,) = outputs_of(model, FEATURES)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = (unit[0::2] * unit[1::2]).sum(axis=1)
+    samples = files.samples(FEATURES, labels, group=2)
+    before, after = both(files, tmp_path, model, shifted(model, 0.5), samples, Spearman(of="pairs"))
+    assert before.metric_value == pytest.approx(1)
+    assert after.drop is not None
+    assert after.drop.value == pytest.approx(1 - after.metric_value)
+    assert (after.drop.samples, after.samples) == (COUNT, COUNT)
+    assert after.worst
+    assert all(index % 2 == 0 for index in after.worst)
+    assert after.fidelity is not None
+    assert after.fidelity.agreement is None, "the highest number of a vector is no choice"
+
+
+def test_one_number_a_sample_is_ranked_against_its_label(files: StepFiles, tmp_path: Path) -> None:
+    model, labels = tiny_models.mlp(classes=1), RANDOM.integers(0, 5, COUNT)
+    found = evaluate(files, tmp_path / "o", model, files.samples(FEATURES, labels), Spearman(of="values"))
+    expected = stats.spearmanr(outputs_of(model, FEATURES)[0][:, 0], labels).statistic
+    assert found.metric_value == pytest.approx(expected)
+
+
+def test_perplexity_weighs_positions_and_not_samples(files: StepFiles, tmp_path: Path) -> None:
+    rows = RANDOM.integers(0, 20, (12, 7))
+    labels = rows[:, 1:].copy()
+    labels[3, 2:] = -100
+    model = tiny_models.tokens()
+    (logits,) = outputs_of(model, {"tokens": rows[:, :-1]})
+    losses = np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, rows[:, 1:, None], -1)[..., 0]
+    samples = files.samples({"tokens": rows[:, :-1]}, labels)
+    found = evaluate(files, tmp_path / "o", model, samples, Perplexity())
+    assert found.metric_value == pytest.approx(np.exp(losses[labels >= 0].mean()), rel=1e-5)
+
+
+def test_labels_that_count_nowhere_are_refused(files: StepFiles, tmp_path: Path) -> None:
+    rows = RANDOM.integers(0, 20, (12, 6))
+    samples = files.samples({"tokens": rows}, np.full((12, 6), -100))
+    with pytest.raises(BadInput, match="all of them are negative"):
+        evaluate(files, tmp_path / "o", tiny_models.tokens(), samples, Perplexity())
+
+
+@pytest.mark.parametrize("average", ["dataset", "sample"])
+def test_psnr_takes_the_peak_from_all_labels_where_none_is_given(
+    files: StepFiles, tmp_path: Path, average: str
+) -> None:
+    model = tiny_models.mlp()
+    (outputs,) = outputs_of(model, FEATURES)
+    labels = outputs + RANDOM.normal(0, 0.1, outputs.shape).astype(np.float32)
+    metric = PeakSignalToNoise.model_validate({"average": average})
+    found = evaluate(files, tmp_path / "o", model, files.samples(FEATURES, labels, stop=30), metric)
+    rows = np.random.default_rng(0).permutation(COUNT)[:30]
+    errors = ((outputs - labels)[rows] ** 2).mean(axis=1)
+    ratios = 10 * np.log10((labels.max() - labels.min()) ** 2 / (errors.mean() if average == "dataset" else errors))
+    assert found.metric_value == pytest.approx(np.mean(ratios), rel=1e-4)
+
+
+def test_psnr_without_labels_is_against_the_original(files: StepFiles, tmp_path: Path) -> None:
+    model = tiny_models.mlp()
+    changed, metric = shifted(model, 0.1), PeakSignalToNoise(peak=2.0, against="original")
+    before, after = both(files, tmp_path, model, changed, files.samples(FEATURES), metric)
+    error = ((outputs_of(model, FEATURES)[0] - outputs_of(changed, FEATURES)[0]) ** 2).mean()
+    assert before.metric_value == 100, "the ceiling: a model is what it is"
+    assert after.metric_value == pytest.approx(10 * np.log10(4 / error), rel=1e-5)
+    assert after.drop is not None
+    assert after.drop.value == pytest.approx(1 - after.metric_value / 100)
+
+
+def test_an_autoencoder_is_held_against_its_input(files: StepFiles, tmp_path: Path) -> None:
+    model = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        sharpened (float[N, 4] x) => (float[N, 4] y) { y = Mul(x, x) }""")
+    x = RANDOM.uniform(0.1, 0.9, (20, 4)).astype(np.float32)
+    metric = BinaryCrossEntropy(against="input")
+    found = evaluate(files, tmp_path / "o", model, files.samples({"x": x}), metric)
+    assert found.metric_value == pytest.approx(-(x * np.log(x**2) + (1 - x) * np.log(1 - x**2)).sum(1).mean(), rel=1e-5)
+
+
+def test_an_expression_reads_outputs_inputs_labels_and_the_original(files: StepFiles, tmp_path: Path) -> None:
+    model = tiny_models.mlp()
+    changed, labels = shifted(model, 1.5), RANDOM.integers(0, 4, COUNT)
+    text = "(argmax(output) == labels) + mean(abs(outputs.y - original)) * max(inputs.x)"
+    name = model.graph.output[0].name
+    metric = Expression(expression=text.replace("outputs.y", f"outputs['{name}']"), higher_is_better=False)
+    _, after = both(files, tmp_path, model, changed, files.samples(FEATURES, labels), metric)
+    old, new = outputs_of(model, FEATURES)[0], outputs_of(changed, FEATURES)[0]
+    expected = (new.argmax(1) == labels) + np.abs(new - old).mean(1) * FEATURES["x"].max(axis=1)
+    assert after.metric_value == pytest.approx(expected.mean(), rel=1e-5)
+
+
+DETECTOR = """
+<ir_version: 8, opset_import: ["" : 17]>
+found (float[batch, 3, 6] x) => (float[K, 4] boxes, float[K] scores, float[K] classes)
+<int64[3] start = {0, 4, 5}, int64[3] end = {4, 5, 6}, int64[1] axis = {1}, int64[1] zero = {0}, int64[1] four = {4},
+ int64[1] five = {5}, int64[1] six = {6}, int64[2] rows = {-1, 6}, int64[1] flat = {-1}> {
+    all = Reshape(x, rows)
+    score_column = Slice(all, four, five, axis)
+    score = Reshape(score_column, flat)
+    nothing = Sub(score, score)
+    good = Greater(score, nothing)
+    kept = Compress<axis = 0>(all, good)
+    boxes = Slice(kept, zero, four, axis)
+    score_kept = Slice(kept, four, five, axis)
+    scores = Reshape(score_kept, flat)
+    class_kept = Slice(kept, five, six, axis)
+    classes = Reshape(class_kept, flat)
+}
+"""
+
+
+def test_a_detector_that_suppresses_by_itself_is_judged_image_by_image(files: StepFiles, tmp_path: Path) -> None:
+    """Its boxes have no axis for images, and another number of them each time."""
+    box = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]], dtype=np.float32)
+    x = np.zeros((12, 3, 6), dtype=np.float32)
+    x[:, :, :4] = box
+    x[:, :, 4] = RANDOM.uniform(0.1, 1, (12, 3)) * (RANDOM.random((12, 3)) < 0.7)
+    labels = np.tile(np.concatenate([box, np.zeros((3, 1))], axis=1), (12, 1, 1))
+    metric = MeanAveragePrecision(scores="scores", classes="classes")
+    found = evaluate(files, tmp_path / "o", parse_model(DETECTOR), files.samples({"x": x}, labels), metric)
+    assert found.metric_value == pytest.approx(np.count_nonzero(x[:, :, 4]) / 36)
+    assert found.outputs_files == {}
+
+
+def test_labels_that_are_the_originals_own_outputs_leave_no_share_to_lose(files: StepFiles, tmp_path: Path) -> None:
+    model = tiny_models.mlp()
+    samples = files.samples(FEATURES, outputs_of(model, FEATURES)[0])
+    with pytest.raises(BadInput, match="what it computes itself") as refused:
+        evaluate(files, tmp_path / "a", model, samples, MeanSquaredError(), relative=True)
+    assert refused.value.code == "metric_is_zero"
+    assert evaluate(files, tmp_path / "b", model, samples, MeanSquaredError()).metric_value < 1e-9
+
+
+def test_labels_that_are_all_the_same_cannot_be_ranked(files: StepFiles, tmp_path: Path) -> None:
+    samples = files.samples(FEATURES, np.ones(COUNT // 2), group=2)
+    with pytest.raises(BadInput, match="nothing to be ranked"):
+        evaluate(files, tmp_path / "o", tiny_models.mlp(), samples, Spearman(of="pairs"))
