@@ -1,16 +1,18 @@
-"""Weights stored in 16 bits, cast back to float32 by the first nodes of the graph."""
+"""Numbers in 16 bits: weights that are cast back to float32 by the first nodes, and what can be computed in them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+import onnxruntime.capi.onnxruntime_pybind11_state as bindings
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.weights import array_of, is_constant
+from enxuto.graph.weights import array_of, in_default_domain, is_constant
 
 HalfType = Literal["float16", "bfloat16"]
 
@@ -77,3 +79,44 @@ def _cast_back(editor: Editor, weight: ir.Value, half: np.ndarray, dtype: HalfTy
     weight.replace_all_uses_with(cast.outputs[0])
     editor.drop_if_unused(weight)
     return cast
+
+
+OVERFLOWING = frozenset(
+    {
+        "CumSum", "Exp", "GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization", "LogSoftmax",
+        "LpNormalization", "MeanVarianceNormalization", "Pow", "ReduceL1", "ReduceL2", "ReduceLogSum",
+        "ReduceLogSumExp", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Softplus",
+    }
+)  # fmt: skip
+"""Operators whose inner sums, squares or powers soon leave the range of float16."""
+_HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
+"""Where the time goes."""
+
+
+def computes_in_half(model: ir.Model) -> bool:
+    """Whether a convolution, matrix product or recurrent layer reads a float16 weight, in any of the graphs."""
+    return any(
+        value is not None and value.dtype == ir.DataType.FLOAT16
+        for node in model.graph.all_nodes()
+        if node.op_type in _HEAVY
+        for value in node.inputs
+    )
+
+
+def heavy_without_kernels(model: ir.Model) -> list[str]:
+    """Operators of this model that take its time and have no float16 kernel in this build on this processor."""
+    used = {node.op_type for node in model.graph.all_nodes() if in_default_domain(node)} & _HEAVY
+    return sorted(used - _half_kernels())
+
+
+@cache
+def _half_kernels() -> frozenset[str]:
+    """Of the default domain. A build registers FP16 kernels only where the processor has the instructions."""
+    kernels = bindings.get_all_opkernel_def()
+    return frozenset(
+        kernel.op_name
+        for kernel in kernels
+        if kernel.provider == "CPUExecutionProvider"
+        and kernel.domain in ("", "ai.onnx")
+        and "tensor(float16)" in kernel.type_constraints.get("T", ())
+    )

@@ -7,6 +7,8 @@ scales, and 4 bytes for each would be a hundredth of a small model's file. Sourc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -18,10 +20,11 @@ _SMALLEST_ELEMENTS = 1024
 """Of a table that is worth the nodes that restore its rows."""
 
 
-def store_tables(graph: ir.Graph) -> int:
-    """Edit a normalized graph in place; returns how many lookups read int8 afterwards."""
+def store_tables(graph: ir.Graph, lookups: Sequence[ir.Node] | None = None) -> int:
+    """Edit a normalized graph in place: the lookups given, else all; returns how many read int8 afterwards."""
     editor = Editor(graph)
-    found = [node for node in graph if node.op_type == "Gather" and in_default_domain(node) and _reads_table(node)]
+    every = (node for node in graph if node.op_type == "Gather" and in_default_domain(node) and reads_table(node))
+    found = list(every if lookups is None else lookups)
     for node in found:
         _store(editor, node)
     return len(found)
@@ -52,7 +55,8 @@ def _row_scales(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ceil(scales / unit).clip(1, 255).astype(np.uint8), unit
 
 
-def _reads_table(node: ir.Node) -> bool:
+def reads_table(node: ir.Node) -> bool:
+    """Whether a Gather reads whole rows of a constant table, as nothing else does."""
     table = node.inputs[0]
     axis = node.attributes.get("axis")
     return (

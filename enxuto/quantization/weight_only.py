@@ -1,138 +1,220 @@
 """Weight-only INT8 and INT4: small weights, computation in floating point.
 
 Matrix products become onnxruntime's MatMulNBits, which reads the small weights as they are: where weights come from
-memory (small batches) that is also faster. Every other weight, and all of them where only standard operators are
-wanted, is restored by nodes that every runtime folds when it loads the model: smaller on disk, as fast as before.
+memory (small batches) that is also faster. Embedding tables are looked up in few bits. Every other weight, and all of
+them where only standard operators are wanted, is restored by nodes that every runtime folds when it loads the model.
+OpenVINO reads all of these forms and keeps the weights small while it runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.weights import array_of, weight_uses
-from enxuto.quantization.blocks import block_length, quantize_blocks
+from enxuto.graph.normalize import opset_of
+from enxuto.graph.weights import array_of, in_default_domain, is_constant, weight_uses
+from enxuto.quantization.blocks import Bits, Blocks, block_length, in_blocks, nearest
+from enxuto.quantization.gptq import compensated
+from enxuto.quantization.hqq import half_quadratic
 from enxuto.quantization.linear import Linear, linears
+from enxuto.quantization.small import MICROSOFT, look_up, multiply, restore
+from enxuto.quantization.tables import reads_table, store_tables
 
-Bits = Literal[8, 4]
+Method = Literal["rtn", "hqq", "gptq"]
+Embeddings = Literal["as_weights", "int8", "float32"]
+Hessians = Callable[[Mapping[str, int]], Iterable[tuple[str, np.ndarray]]]
+"""Of tensors by name and width."""
 
 INT4_OPSET = 21
 """The first with tensors of int4."""
 _SMALLEST_ELEMENTS = 256
-_MICROSOFT = "com.microsoft"
-_INT8_ACTIVATIONS = 4
-"""MatMulNBits' accuracy level that computes in integers."""
+_SMALLEST_BLOCK = 16
+"""Of a lookup in blocks."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How weights are stored."""
+
+    bits: Bits
+    other_bits: Bits
+    """Of weights that are restored at load: tensors of int4 need a recent opset."""
+    block_size: int
+    symmetric: bool
+    method: Method
+    embeddings: Embeddings
+    fused: bool
+    """Whether operators of onnxruntime's own may be used."""
+    exclude: frozenset[str]
+    """Names and operator types of nodes whose weights stay as they are."""
+
+    def leaves(self, node: ir.Node) -> bool:
+        return node.op_type in self.exclude or str(node.name) in self.exclude
 
 
 @dataclass(frozen=True)
 class Stored:
     fused: int
     """Matrix products that read small weights as they are."""
+    looked_up: int
+    """Lookups in tables of few bits."""
     restored: int
     """Weights that are restored at load."""
+    restored_bits: Bits
+    compensated: int
+    """Of all, by GPTQ."""
 
 
-def products(model: ir.Model) -> list[Linear]:
+def products(model: ir.Model, way: Way) -> list[Linear]:
     """Matrix products whose weights are worth storing in few bits."""
-    return [one for one in linears(model.graph, frozenset({"Gemm", "MatMul"})) if one.weight.size >= _SMALLEST_ELEMENTS]
-
-
-def others(model: ir.Model) -> list[tuple[ir.Node, ir.Value]]:
-    """Float32 weights of any node that computes with them or gathers rows from them, each once."""
-    found = {
-        use.weight: use.node
-        for use in weight_uses(model.graph, embeddings=True)
-        if use.weight.dtype == ir.DataType.FLOAT
-        and array_of(use.weight).size >= _SMALLEST_ELEMENTS
-        and np.isfinite(array_of(use.weight)).all()
-    }
-    return [(node, weight) for weight, node in found.items()]
-
-
-def store_small(model: ir.Model, bits: Bits, block_size: int, *, fused: bool, other_bits: Bits) -> Stored:
-    """Edit a normalized model in place."""
-    editor = Editor(model.graph)
-    replaced = products(model) if fused else []
-    for linear in replaced:
-        _fuse(editor, linear, bits, block_size)
-    passes.RemoveUnusedNodesPass()(model)
-    left = others(model)
-    for node, weight in left:
-        _restore(editor, node, weight, other_bits, block_size)
-    if replaced:
-        model.graph.opset_imports[_MICROSOFT] = 1
-    ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
-    return Stored(len(replaced), len(left))
-
-
-def _fuse(editor: Editor, linear: Linear, bits: Bits, block_size: int) -> None:
-    node = linear.node
-    columns = linear.weight if linear.channel_axis == 0 else linear.weight.T
-    count, length = columns.shape
-    blocks = -(-length // block_size)
-    padded = np.pad(columns, ((0, 0), (0, blocks * block_size - length))).reshape(count, blocks, block_size)
-    integers, scales = quantize_blocks(padded, bits, axis=2)
-    name = node.inputs[1].name if node.inputs[1] else node.name
-    inputs = [
-        node.inputs[0],
-        editor.weight(f"{name}_int{bits}", _packed(integers, bits)),
-        editor.weight(f"{name}_scale", scales.reshape(count, blocks)),
+    return [
+        one
+        for one in linears(model.graph, frozenset({"Gemm", "MatMul"}))
+        if one.weight.size >= _SMALLEST_ELEMENTS and not way.leaves(one.node)
     ]
-    attributes: dict[str, int | float | str | list[int]] = {
-        "K": length, "N": count, "bits": bits, "block_size": block_size, "accuracy_level": _INT8_ACTIVATIONS
-    }  # fmt: skip
-    new = [editor.node("MatMulNBits", inputs, f"{node.outputs[0].name}_product", _MICROSOFT, attributes=attributes)]
-    if linear.bias is not None:
-        bias = editor.weight(f"{node.outputs[0].name}_bias", linear.bias)
-        new.append(editor.node("Add", [new[0].outputs[0], bias], f"{node.outputs[0].name}_biased"))
-    editor.replace(node, new)
 
 
-def _packed(integers: np.ndarray, bits: Bits) -> np.ndarray:
-    """Unsigned around 128 or 8; two values of 4 bits a byte, the first one low."""
-    unsigned: np.ndarray = (integers.astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
-    if bits == 4:
-        unsigned = unsigned[..., 0::2] | (unsigned[..., 1::2] << 4)
-    return unsigned
+def others(model: ir.Model, way: Way, without: Collection[ir.Node] = ()) -> list[tuple[ir.Node, ir.Value]]:
+    """Float32 weights of any other node that computes with them or gathers rows from them, each once."""
+    found: dict[ir.Value, ir.Node] = {}
+    left: set[ir.Value] = set()
+    for use in weight_uses(model.graph, embeddings=True):
+        if use.node in without:
+            continue
+        found[use.weight] = use.node
+        if way.leaves(use.node) or (use.node.op_type == "Gather" and way.embeddings == "float32"):
+            left.add(use.weight)
+    return [(node, weight) for weight, node in found.items() if weight not in left and _worth_it(weight)]
 
 
-def _restore(editor: Editor, node: ir.Node, weight: ir.Value, bits: Bits, block_size: int) -> None:
-    """``weight = reshape(cast(integers) · scales)``, folded at load."""
+def restored(model: ir.Model, way: Way) -> list[tuple[ir.Node, ir.Value]]:
+    """Weights that no operator reads in few bits: they are restored at load."""
+    read = {one.node for one in products(model, way)} if way.fused else set()
+    return others(model, way, read | set(tables(model, way)))
+
+
+def tables(model: ir.Model, way: Way) -> list[ir.Node]:
+    """Lookups that can gather rows in few bits."""
+    if way.embeddings == "float32":
+        return []
+    found = [node for node in model.graph if node.op_type == "Gather" and in_default_domain(node) and reads_table(node)]
+    wide = way.embeddings == "int8" or way.bits == 8
+    return [node for node in found if not way.leaves(node) and (wide or (way.fused and _has_blocks(node, way)))]
+
+
+def store_small(model: ir.Model, way: Way, hessians: Hessians) -> Stored:
+    """Edit a normalized model in place."""
+    if opset_of(model) < INT4_OPSET:
+        way = replace(way, other_bits=8)
+    matrices = products(model, way)
+    solved = dict(_compensated(matrices, way, hessians)) if way.method == "gptq" else {}
+    editor = Editor(model.graph)
+    fused = matrices if way.fused else []
+    for linear in fused:
+        blocks = solved.get(linear.node) or _rounded(in_blocks(_by_outputs(linear), way.block_size), way.bits, way)
+        multiply(editor, linear, blocks)
+    passes.RemoveUnusedNodesPass()(model)
+    looked_up = _store_tables(model, way)
+    editor = Editor(model.graph)  # anew: it must know of the names given meanwhile
+    left = others(model, way)
+    for node, weight in left:
+        _restore(editor, node, weight, way, solved.get(node))
+    if any(node.domain == MICROSOFT for node in model.graph):
+        model.graph.opset_imports[MICROSOFT] = 1
+    ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
+    return Stored(len(fused), looked_up, len(left), way.other_bits, len(solved))
+
+
+def _compensated(matrices: list[Linear], way: Way, hessians: Hessians) -> Iterator[tuple[ir.Node, Blocks]]:
+    """By GPTQ, whatever has a Hessian; products that read one tensor share it."""
+    readers: dict[str, list[Linear]] = {}
+    for linear in matrices:
+        if way.fused or _direct(linear):
+            readers.setdefault(str(linear.node.inputs[0].name if linear.node.inputs[0] else ""), []).append(linear)
+    widths = {name: _by_outputs(found[0]).shape[1] for name, found in readers.items()}
+    for name, hessian in hessians(widths):
+        for linear in readers[name]:
+            matrix = _by_outputs(linear)
+            bits, size = _grain(matrix.shape[1], way)
+            yield linear.node, compensated(matrix, hessian, bits, size, symmetric=way.symmetric)
+
+
+def _grain(length: int, way: Way) -> tuple[Bits, int]:
+    """Bits and block size of a row of a matrix product."""
+    return (way.bits, way.block_size) if way.fused else (way.other_bits, _restored_block(length, way))
+
+
+def _restored_block(length: int, way: Way) -> int:
+    return length if way.other_bits == 8 else block_length(length, way.block_size)
+
+
+def _rounded(values: np.ndarray, bits: Bits, way: Way) -> Blocks:
+    if way.method == "hqq":
+        return half_quadratic(values, bits)
+    return nearest(values, bits, symmetric=way.symmetric)
+
+
+def _store_tables(model: ir.Model, way: Way) -> int:
+    found = tables(model, way)
+    if way.embeddings == "int8" or way.bits == 8:
+        return store_tables(model.graph, found)
+    editor = Editor(model.graph)
+    for node in found:
+        table = array_of(node.inputs[0])  # type: ignore[arg-type]
+        values = in_blocks(table, _table_block(table.shape[1], way))
+        # an odd number of zero points leaves half a byte over, which OpenVINO refuses to read
+        odd = values.shape[1] % 2 == 1
+        look_up(editor, node, nearest(values, 4, symmetric=True) if odd else _rounded(values, 4, way))
+    return len(found)
+
+
+def _restore(editor: Editor, node: ir.Node, weight: ir.Value, way: Way, solved: Blocks | None) -> None:
     array = array_of(weight)
-    integers, scales = quantize_blocks(*_in_blocks(array, node, bits, block_size))
-    kind = np.int8 if bits == 8 else ml_dtypes.int4
-    stored = editor.weight(f"{weight.name}_int{bits}", integers.astype(kind))
-    factors = editor.weight(f"{weight.name}_scale", scales)
-    cast = editor.node("Cast", [stored], f"{weight.name}_cast", attributes={"to": int(ir.DataType.FLOAT)})
-    scaled = editor.node("Mul", [cast.outputs[0], factors], f"{weight.name}_scaled")
-    shape = editor.weight(f"{weight.name}_shape", np.array(array.shape, dtype=np.int64))
-    shaped = editor.node("Reshape", [scaled.outputs[0], shape], f"{weight.name}_real")
-    editor.graph.insert_before(editor.graph[0], [cast, scaled, shaped])
-    weight.replace_all_uses_with(shaped.outputs[0])
-    editor.drop_if_unused(weight)
+    by_columns = array.ndim == 2 and (node.op_type == "MatMul" or (node.op_type == "Gemm" and not _transposed(node)))
+    if solved is None:
+        rows = array.T if by_columns else array.reshape(_rows_of(array, node), -1)
+        solved = _rounded(in_blocks(rows, _restored_block(rows.shape[1], way)), way.other_bits, way)
+    restore(editor, weight, solved, by_columns=by_columns)
 
 
-def _in_blocks(array: np.ndarray, node: ir.Node, bits: Bits, block_size: int) -> tuple[np.ndarray, int, int]:
-    """The weight with the axis that shares a scale alone at 1, the bits, and that axis.
+def _rows_of(array: np.ndarray, node: ir.Node) -> int:
+    """Neighbours are what one output sums over: all of a filter, else what lies along the last axis."""
+    return len(array) if node.op_type == "Conv" else array.size // array.shape[-1]
 
-    Neighbours are what one output sums over: rows of a convolution or an embedding, columns of a matrix product.
-    """
-    by_columns = node.op_type == "MatMul" or (node.op_type == "Gemm" and not _transposed(node))
-    if by_columns and array.ndim == 2:
-        matrix = array.reshape(1, *array.shape)
-    elif node.op_type == "Conv":
-        matrix = array.reshape(array.shape[0], -1, 1)
-    else:
-        matrix = array.reshape(-1, array.shape[-1], 1)
-    rows, length, columns = matrix.shape
-    block = length if bits == 8 else block_length(length, block_size)
-    return matrix.reshape(rows * (length // block), block, columns), bits, 1
+
+def _by_outputs(linear: Linear) -> np.ndarray:
+    """[outputs, inputs]."""
+    return linear.weight if linear.channel_axis == 0 else linear.weight.T
+
+
+def _direct(linear: Linear) -> bool:
+    """Whether the weight is an initializer that the node reads as it is, and alone."""
+    weight = linear.node.inputs[1]
+    return is_constant(weight) and weight is not None and len(weight.uses()) == 1
+
+
+def _worth_it(weight: ir.Value) -> bool:
+    if weight.dtype != ir.DataType.FLOAT:
+        return False
+    array = array_of(weight)
+    return array.size >= _SMALLEST_ELEMENTS and bool(np.isfinite(array).all())
+
+
+def _has_blocks(node: ir.Node, way: Way) -> bool:
+    table = node.inputs[0]
+    shape = () if table is None else array_of(table).shape
+    return len(shape) == 2 and _table_block(shape[1], way) >= _SMALLEST_BLOCK
+
+
+def _table_block(width: int, way: Way) -> int:
+    """The largest power of two that divides the width, up to the block size."""
+    return min(width & -width, way.block_size)
 
 
 def _transposed(node: ir.Node) -> bool:

@@ -9,9 +9,11 @@ from pydantic import Field
 from enxuto.techniques.base import Batches, Context, Technique, Work
 from enxuto.techniques.dynamic_int8 import DynamicInt8
 from enxuto.techniques.graph_optimization import GraphOptimization
+from enxuto.techniques.half_precision import HalfPrecision
 from enxuto.techniques.half_weights import HalfWeights
 from enxuto.techniques.magnitude_pruning import MagnitudePruning
 from enxuto.techniques.padding_removal import PaddingRemoval
+from enxuto.techniques.single_precision import SinglePrecision
 from enxuto.techniques.smooth_quant import SmoothQuant
 from enxuto.techniques.static_int8 import StaticInt8
 from enxuto.techniques.transformer_fusion import TransformerFusion
@@ -23,6 +25,8 @@ AnyTechnique = Annotated[
     | PaddingRemoval
     | SmoothQuant
     | HalfWeights
+    | HalfPrecision
+    | SinglePrecision
     | DynamicInt8
     | StaticInt8
     | WeightOnly
@@ -36,9 +40,11 @@ __all__ = [
     "Context",
     "DynamicInt8",
     "GraphOptimization",
+    "HalfPrecision",
     "HalfWeights",
     "MagnitudePruning",
     "PaddingRemoval",
+    "SinglePrecision",
     "SmoothQuant",
     "StaticInt8",
     "Technique",

@@ -53,7 +53,8 @@ def _array(random: np.random.Generator, tensor: onnx.TypeProto.Tensor, count: in
     dims[0] = tensor.shape.dim[0].dim_value or count
     if tensor.elem_type == onnx.TensorProto.INT64:
         return random.integers(0, 10, dims)
-    return random.standard_normal(dims).astype(np.float32)
+    kind = np.float16 if tensor.elem_type == onnx.TensorProto.FLOAT16 else np.float32
+    return random.standard_normal(dims).astype(kind)
 
 
 def outputs_of(model: onnx.ModelProto | ir.Model, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -64,6 +65,6 @@ def outputs_of(model: onnx.ModelProto | ir.Model, feeds: Mapping[str, np.ndarray
 
 def drift(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
     """Relative L2 distance over all outputs together."""
-    error = sum(float(np.square(a - b).sum()) for a, b in zip(expected, found, strict=True))
-    signal = sum(float(np.square(a).sum()) for a in expected)
+    error = sum(float(np.square(a.astype(np.float64) - b).sum()) for a, b in zip(expected, found, strict=True))
+    signal = sum(float(np.square(a.astype(np.float64)).sum()) for a in expected)
     return float(np.sqrt(error / signal))

@@ -52,13 +52,14 @@ def fixed_convnet(*, batch: int = 4, seed: int = 0) -> ModelProto:
     return convnet(batch=batch, seed=seed)
 
 
-def mlp(*, features: int = 16, hidden: int = 32, classes: int = 4, seed: int = 0) -> ModelProto:
-    """Two matrix products: ``x`` [batch, features] → ``y`` [batch, classes]."""
+def mlp(*, features: int = 16, hidden: int = 32, classes: int = 4, seed: int = 0, half: bool = False) -> ModelProto:
+    """Two matrix products: ``x`` [batch, features] → ``y`` [batch, classes]; in float16 if ``half``."""
     random = np.random.default_rng(seed)
+    kind = "float16" if half else "float"
     return _model(
         f"""
         <ir_version: 8, opset_import: ["" : 17]>
-        mlp (float[batch, {features}] x) => (float[batch, {classes}] y) {{
+        mlp ({kind}[batch, {features}] x) => ({kind}[batch, {classes}] y) {{
             h = MatMul(x, weight1)
             hb = Add(h, bias1)
             a = Relu(hb)
@@ -72,6 +73,7 @@ def mlp(*, features: int = 16, hidden: int = 32, classes: int = 4, seed: int = 0
             "weight2": _normal(random, hidden, classes),
             "bias2": _normal(random, classes),
         },
+        half=half,
     )
 
 
@@ -90,13 +92,14 @@ def two_in_two_out(*, seed: int = 0) -> ModelProto:
     )
 
 
-def tokens(*, vocabulary: int = 20, width: int = 8, seed: int = 0) -> ModelProto:
+def tokens(*, vocabulary: int = 20, width: int = 8, seed: int = 0, half: bool = False) -> ModelProto:
     """A language model's shape: ``tokens`` int64 [batch, sequence] → ``logits`` [batch, sequence, vocabulary]."""
     random = np.random.default_rng(seed)
+    kind = "float16" if half else "float"
     return _model(
         f"""
         <ir_version: 8, opset_import: ["" : 17]>
-        language (int64[batch, sequence] tokens) => (float[batch, sequence, {vocabulary}] logits) {{
+        language (int64[batch, sequence] tokens) => ({kind}[batch, sequence, {vocabulary}] logits) {{
             embedded = Gather(embedding, tokens)
             hidden = MatMul(embedded, weight)
             active = Tanh(hidden)
@@ -108,6 +111,7 @@ def tokens(*, vocabulary: int = 20, width: int = 8, seed: int = 0) -> ModelProto
             "weight": _normal(random, width, width),
             "head": _normal(random, width, vocabulary),
         },
+        half=half,
     )
 
 
@@ -131,9 +135,11 @@ def branching(*, seed: int = 0) -> ModelProto:
     )
 
 
-def _model(text: str, weights: dict[str, np.ndarray]) -> ModelProto:
+def _model(text: str, weights: dict[str, np.ndarray], *, half: bool = False) -> ModelProto:
     model = parse_model(text)
     model.producer_name = "tiny"
+    if half:
+        weights = {name: array.astype(np.float16) for name, array in weights.items()}
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     onnx.checker.check_model(model)
     return model
