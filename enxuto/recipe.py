@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated
 
 from pydantic import Field
@@ -20,5 +22,13 @@ def recipe_name(recipe: list[AnyTechnique]) -> str:
 
 def _technique_name(technique: AnyTechnique) -> str:
     given = technique.model_dump(exclude_defaults=True, exclude={"kind"})
-    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
+    arguments = ", ".join(f"{key}={_argument(value)}" for key, value in given.items())
     return f"{technique.kind}({arguments})" if arguments else technique.kind
+
+
+def _argument(value: object) -> str:
+    """Long lists by their length and a digest: names must tell recipes apart and fit into a table."""
+    if not isinstance(value, list) or len(value) < 3:
+        return str(value)
+    digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return f"{len(value)} names, {digest[:6]}"

@@ -16,6 +16,7 @@ from enxuto.search.ending import Ending, confirm_best, interrupted_ending, judge
 from enxuto.search.explaining import explain
 from enxuto.search.groundwork import calibrate, evaluate_original, examine_data
 from enxuto.search.halving import look_at_new, look_at_speed, look_closer
+from enxuto.search.mixing import mix
 from enxuto.search.plan import Plan, Reply, Stopped, StopReason, Task, metered
 from enxuto.search.portable import hold_on_processors
 from enxuto.search.resolve import resolve_optimize
@@ -99,8 +100,12 @@ def _answer(trials: Trials) -> Generator[Task, Reply, Ending]:
     goal = trials.request.goal or Goal()
     if trials.earlier:
         yield from fill_in(trials, goal, 0.1, 0.5)
+        new: list[str] = []
     else:
         yield from _search(trials, goal)
+        new = yield from try_variants(trials, goal, 0.64, 0.02)
+    new += yield from mix(trials, goal, 0.66, 0.08)
+    yield from look_at_new(trials, goal, new, 0.74, 0.06)
     reject(trials, goal, surely=False)
     yield from hold_on_processors(trials, goal)
     return (yield from confirm_best(trials, goal))
@@ -118,9 +123,7 @@ def _search(trials: Trials, goal: Goal) -> Generator[Task, Reply, None]:
     yield from try_on_other_runtimes(trials, goal, 0.44, 0.1)
     reject(trials, goal, surely=True)
     yield from look_at_speed(trials, goal, 0.54, 0.06)
-    yield from look_closer(trials, goal, 0.6, 0.08)
-    new = yield from try_variants(trials, goal, 0.68, 0.04)
-    yield from look_at_new(trials, goal, new, 0.72, 0.07)
+    yield from look_closer(trials, goal, 0.6, 0.04)
 
 
 def _apply_recipe(trials: Trials) -> Generator[Task, Reply, Ending]:

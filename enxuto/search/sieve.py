@@ -15,7 +15,7 @@ RUINED_DB = 5.0
 """Below this the noise at the outputs is more than half as strong as they are."""
 _ANY_LOSS = MaxDrop(value=0.5)
 """Where any loss is allowed: a model that lost a half of its metric and whose outputs are noise is none."""
-_SAME_GRAPH = frozenset({"calibration", "percentile", "bias_correction", "alpha", "method"})
+_SAME_GRAPH = frozenset({"calibration", "percentile", "rounding", "bias_correction", "equalization", "alpha", "method"})
 """Fields of techniques that decide numbers in a file and nothing that takes time."""
 _SAME_NODES = frozenset({"cross_layer_equalization"})
 """Techniques that change weights alone."""

@@ -8,7 +8,7 @@ from enxuto.errors import Finding
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate, ModelRef
 from enxuto.schema import Digest
-from enxuto.search.groundwork import calibrate
+from enxuto.search.groundwork import calibrate, evaluate_original
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import (
     LATE,
@@ -88,6 +88,7 @@ def apply(
 
 def look_at(trials: Trials, candidate: Candidate, fraction: float) -> Generator[Task, Reply, None]:
     """Score a candidate on a few samples, or on all that choose where those cost no more."""
+    yield from _evaluate_original(trials)
     if trials.few and trials.looked_at:
         yield from _evaluate(trials, candidate, trials.few, trials.looked_at, "looking at", fraction)
     else:
@@ -96,8 +97,15 @@ def look_at(trials: Trials, candidate: Candidate, fraction: float) -> Generator[
 
 def evaluate(trials: Trials, candidate: Candidate, fraction: float) -> Generator[Task, Reply, None]:
     """Score a candidate on all samples that choose, where there are any."""
+    yield from _evaluate_original(trials)
     if trials.evaluated and trials.splits.selection:
         yield from _evaluate(trials, candidate, trials.splits.selection, trials.evaluated, "evaluating", fraction)
+
+
+def _evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
+    """Where an earlier search did, and what it left is gone."""
+    if trials.earlier and trials.evaluated is None:
+        yield from evaluate_original(trials)
 
 
 def _evaluate(

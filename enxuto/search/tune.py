@@ -42,6 +42,13 @@ def try_variants(trials: Trials, goal: Goal, begin: float, share: float) -> Gene
     return (yield from _try(trials, settled, begin, share, fully=True))
 
 
+def try_under(
+    trials: Trials, base: Candidate, settings: RunSettings, fraction: float
+) -> Generator[Task, Reply, list[str]]:
+    """Score one candidate under other settings; its name, where there was time."""
+    return (yield from _try(trials, [(base, settings)], fraction, 0.0, fully=True))
+
+
 def _try(
     trials: Trials, settled: Sequence[_Settled], begin: float, share: float, *, fully: bool
 ) -> Generator[Task, Reply, list[str]]:

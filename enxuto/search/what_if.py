@@ -15,7 +15,6 @@ from enxuto.machine import Machine
 from enxuto.report import Candidate, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.choose import candidate_cost
-from enxuto.search.groundwork import evaluate_original
 from enxuto.search.halving import look_at_new
 from enxuto.search.plan import Reply, Task
 from enxuto.search.sieve import MOST_KEPT, reject, set_aside_siblings
@@ -91,7 +90,6 @@ def fill_in(trials: Trials, goal: Goal, begin: float, share: float) -> Generator
     missing = _missing(trials, goal)
     if not missing:
         return
-    yield from evaluate_original(trials)
     yield from make_again(trials, missing)
     yield from look_at_new(trials, goal, [each.name for each in missing], begin, share)
 

@@ -1,0 +1,141 @@
+"""Mixed precision within a search: scores the layers of what leads among integers, and tries what they say to keep.
+
+Proposals of ``enxuto.search.mixed`` are predictions: each becomes a candidate that is evaluated and timed as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from enxuto.goal import Goal
+from enxuto.recipe import Recipe, recipe_name
+from enxuto.report import Candidate
+from enxuto.search.choose import candidate_cost
+from enxuto.search.layer_times import layer_scores
+from enxuto.search.mixed import predicted_time_us, solve_mixed
+from enxuto.search.parts import first
+from enxuto.search.plan import Reply, Task, found
+from enxuto.search.trial import Trials, call_s, subject_of
+from enxuto.search.trying import try_recipe
+from enxuto.search.tune import try_under
+from enxuto.steps import Failed, MeasureSensitivity, ModelProfile, ProfileModel, Sensitivity, Subject
+from enxuto.techniques import DynamicInt8, StaticInt8
+
+_SAMPLES = 32
+_PROFILE_S = 1.0
+_LOOKING_S = 20.0
+"""What scoring the layers of a small model, and trying what they say, takes; about."""
+_RUNS_TO_SCORE = 40
+"""Of the original over the samples, about, until its layers are scored."""
+_MOST_FOR_TIME, _MOST_FOR_ACCURACY = 1, 3
+_FAITHFUL_SHARE = 0.5
+"""Of the limit on what may be lost: below it nothing is to be bought back."""
+
+
+def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, list[str]]:
+    """Try what keeps layers of the leading integer candidate in floating point; names of what came of it."""
+    base = leading_integers(trials, goal)
+    if base is None or base.model is None or trials.splits.selection is None:
+        return []
+    lossy, timed = _loses(goal, base), _wants_time(goal)
+    if not (lossy or timed) or not trials.affords(_LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
+        return []
+    if not trials.earlier:
+        yield from _score_layers(trials, base, timed, begin)
+    proposed = _proposals(trials, goal, base, lossy)
+    names: list[str] = []
+    for position, recipe in enumerate(proposed):
+        name, fraction = recipe_name(recipe), begin + share * (position + 1) / (len(proposed) + 1)
+        if all(candidate.name != name for candidate in trials.candidates):
+            yield from try_recipe(trials, recipe, fraction)
+            names.append(name)
+            if base.settings != trials.usual and trials.named(name).outcome == "feasible":
+                names += yield from try_under(trials, trials.named(name), base.settings, fraction)
+    return names
+
+
+def leading_integers(trials: Trials, goal: Goal) -> Candidate | None:
+    """The best of those that end with integers; where none stands, the one that lost least."""
+    integers = [each for each in trials.candidates if _excludes(each) and trials.is_judged(each)]
+    standing = [each for each in integers if each.outcome == "feasible" and each.name not in trials.aside]
+    if standing:
+        return min(standing, key=lambda each: candidate_cost(goal, each))
+    lost = [each for each in integers if each.outcome == "infeasible" and each.selection.drop]
+    return min(lost, key=lambda each: each.selection.drop.value if each.selection.drop else 0.0, default=None)
+
+
+def _excludes(candidate: Candidate) -> bool:
+    """Whether layers can be left out of it that are all in integers now."""
+    technique = candidate.recipe[-1] if candidate.recipe and candidate.model else None
+    return isinstance(technique, StaticInt8 | DynamicInt8) and getattr(technique, "exclude", None) == []
+
+
+def _loses(goal: Goal, candidate: Candidate) -> bool:
+    """Whether accuracy is worth buying back: what was lost, or may have been, comes near what may be."""
+    drop, limit = candidate.selection.drop, goal.max_drop
+    return bool(drop and limit and drop.value > _FAITHFUL_SHARE * limit.value)
+
+
+def _wants_time(goal: Goal) -> bool:
+    return goal.objective in ("latency", "throughput") or goal.p95_ms is not None
+
+
+def _score_layers(trials: Trials, base: Candidate, timed: bool, fraction: float) -> Generator[Task, Reply, None]:
+    """What each layer costs and brings, as far as it can be told."""
+    *before, technique = base.recipe
+    assert trials.splits.selection is not None, "without data nothing is scored"  # noqa: S101
+    step = MeasureSensitivity(
+        model=trials.model.file,
+        technique=technique,
+        before=before,
+        statistics=None if before else trials.statistics,
+        samples=first(trials.splits.selection, _SAMPLES),
+        preprocessing=trials.request.preprocessing,
+        workload=trials.request.workload,
+        seed=trials.request.seed,
+        instruction_sets=trials.machine.instruction_sets,
+    )
+    reply = yield Task(step, trials.progress("score", f"seeing what each layer of {base.name} costs", fraction))
+    if isinstance(reply.outcome, Failed):
+        return  # nothing is mixed then
+    layers = found(reply.outcome, Sensitivity).layers
+    profiles: list[ModelProfile | None] = [None, None]
+    if timed and layers:
+        profiles[0] = yield from profile(trials, Subject(model=trials.model.file, settings=base.settings), fraction)
+        profiles[1] = yield from profile(trials, subject_of(base), fraction)
+    trials.layers = layer_scores(layers, *profiles)
+
+
+def profile(trials: Trials, subject: Subject, fraction: float) -> Generator[Task, Reply, ModelProfile | None]:
+    """Where the time of a model's calls goes; None where that could not be seen."""
+    step = ProfileModel(
+        subject=subject,
+        workload=trials.request.workload,
+        samples=trials.splits.selection,
+        preprocessing=trials.request.preprocessing,
+        seed=trials.request.seed,
+        duration_s=_PROFILE_S,
+    )
+    reply = yield Task(step, trials.progress("profile", "seeing where the time of a call goes", fraction))
+    return None if isinstance(reply.outcome, Failed) else found(reply.outcome, ModelProfile)
+
+
+def _proposals(trials: Trials, goal: Goal, base: Candidate, lossy: bool) -> list[Recipe]:
+    if not trials.layers:
+        return []
+    drop = base.selection.drop.value if base.selection.drop else None
+    excluding = [names for names in solve_mixed(trials.layers, goal, drop) if names]
+    whole_us = predicted_time_us(trials.layers)
+    faster = [names for names in excluding if _is_faster(trials, names, whole_us)][:_MOST_FOR_TIME]
+    kept = faster + [names for names in excluding if names not in faster][: _MOST_FOR_ACCURACY if lossy else 0]
+    return list(_excluding(base, kept))
+
+
+def _is_faster(trials: Trials, names: list[str], whole_us: float) -> bool:
+    return predicted_time_us(trials.layers, names) * (1 + trials.request.margin) < whole_us
+
+
+def _excluding(base: Candidate, lists: list[list[str]]) -> Iterator[Recipe]:
+    *before, technique = base.recipe
+    for names in lists:
+        yield [*before, technique.model_copy(update={"exclude": names})]
