@@ -88,7 +88,7 @@ class _Assessment:
             return not_emulated(there, "what ONNX Runtime makes of the file on x86")
         if strange := sorted({product.node.op_type for product in loud if not product.emulated}):
             return not_emulated(there, ", ".join(strange))
-        if self._files[self._step.model].stat().st_size > _LARGEST_BYTES:
+        if self._graph.size_bytes > _LARGEST_BYTES:
             return too_costly(there, len(loud), len(self._products))
         return self._by_running(there, loud)
 

@@ -56,6 +56,10 @@ class FusedGraph:
         return list(self.proto.graph.node)
 
     @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in (self._scratch / _FILE, self._scratch / _WEIGHTS) if path.exists())
+
+    @property
     def outputs(self) -> list[str]:
         return [output.name for output in self.proto.graph.output]
 
