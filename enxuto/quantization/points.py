@@ -7,13 +7,15 @@ import onnx_ir as ir
 from enxuto.graph.opset import with_opset
 from enxuto.graph.optimize import optimized
 from enxuto.quantization.linear import linears
-from enxuto.quantization.operators import data_inputs
+from enxuto.quantization.operators import data_inputs, follows
 from enxuto.quantization.placement import place
 from enxuto.techniques.base import Context
 
 OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
 OPSET = 13
 """The first with a scale for each channel."""
+
+_MOVES_CHANNELS = frozenset({"Flatten", "Gather", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 Points = dict[str, int]
 """The axis that counts channels, by name of the tensor."""
@@ -34,9 +36,16 @@ def points_of(model: ir.Model) -> Points:
     """Inputs of convolutions and matrix products, what convolutions write, and what runs in integers between them."""
     found = list(linears(model.graph, OPERATORS))
     placement = place(model.graph, found)
-    channel_axes = {str(tensor.name): -1 for tensor in placement.tensors}
-    for linear in found:
-        if linear.node.op_type == "Conv":
-            touched = [*data_inputs(linear.node), *linear.node.outputs]
-            channel_axes.update({str(value.name): 1 for value in touched if str(value.name) in channel_axes})
-    return channel_axes
+    images = _images(model.graph)
+    return {str(tensor.name): 1 if tensor in images else -1 for tensor in placement.tensors}
+
+
+def _images(graph: ir.Graph) -> set[ir.Value]:
+    """What convolutions read and write, and what is made of that without moving channels."""
+    found: set[ir.Value] = set()
+    for node in graph:
+        if node.op_type == "Conv":
+            found.update(data_inputs(node), node.outputs)
+        elif follows(node) and node.op_type not in _MOVES_CHANNELS and found.intersection(data_inputs(node)):
+            found.update(node.outputs)
+    return found

@@ -16,12 +16,14 @@ from enxuto.quantization.affine import (
     Range,
     for_range,
     quantize_bias,
-    quantize_weight,
     scales_that_hold,
+    spread,
     weight_scales,
 )
+from enxuto.quantization.bias import shift
 from enxuto.quantization.linear import Linear
 from enxuto.quantization.placement import Placement
+from enxuto.quantization.rounding import Rounding, rounded
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,32 @@ class Scheme:
     weight_limit: int
     """Weights lie within ± this: 127, or 63 where products of 8-bit pairs would saturate (AVX2 without VNNI)."""
     per_channel: bool
+    rounding: Rounding = "nearest"
 
 
-def insert(graph: ir.Graph, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme) -> None:
-    """Edit a normalized graph in place; ``ranges`` by the name of each tensor that a range is taken from."""
-    _Insertion(graph, placement, ranges, scheme).run()
+@dataclass(frozen=True)
+class Seen:
+    """What calibration says of a graph's tensors, by name."""
+
+    ranges: Mapping[str, Range]
+    """Of each tensor that a range is taken from."""
+    means: Mapping[str, np.ndarray]
+    """Of each channel of inputs of convolutions and matrix products, where biases are to be corrected."""
+
+
+def insert(graph: ir.Graph, placement: Placement, seen: Seen, scheme: Scheme) -> None:
+    """Edit a normalized graph in place."""
+    _Insertion(graph, placement, seen, scheme).run()
 
 
 class _Insertion:
-    def __init__(self, graph: ir.Graph, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme) -> None:
+    def __init__(self, graph: ir.Graph, placement: Placement, seen: Seen, scheme: Scheme) -> None:
         self._graph = graph
         self._placement = placement
         self._scheme = scheme
         self._editor = Editor(graph)
-        self._affine = {root: for_range(ranges[str(root.name)], scheme.activations) for root in self._roots()}
+        self._affine = {root: for_range(seen.ranges[str(root.name)], scheme.activations) for root in self._roots()}
+        self._means = seen.means
         self._parameters: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
         """Scale and zero point by root."""
 
@@ -97,16 +111,37 @@ class _Insertion:
         if linear.bias is not None:
             held = scales_that_hold(scales, input_scale, linear.bias)
             scales = held if self._scheme.per_channel else np.max(held)
-        integers = quantize_weight(linear.weight, scales, axis, self._scheme.weight_limit)
+        integers = self._rounded(linear, scales)
         self._replace(node, 1, f"{name}_int8", integers, scales, axis)
-        if linear.bias is not None:
+        bias = self._corrected(linear, integers, scales)
+        if bias is not None:
             bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
-            bias = quantize_bias(linear.bias, bias_scales)
+            stored = quantize_bias(bias, bias_scales)
             self._replace(
-                node, 2, f"{node.outputs[0].name}_bias", bias, bias_scales, 0 if self._scheme.per_channel else None
+                node, 2, f"{node.outputs[0].name}_bias", stored, bias_scales, 0 if self._scheme.per_channel else None
             )
         for factor in ("alpha", "beta"):
             node.attributes.pop(factor, None)
+
+    def _rounded(self, linear: Linear, scales: np.ndarray) -> np.ndarray:
+        axis = linear.channel_axis
+        each = spread(scales, linear.weight.ndim, axis if self._scheme.per_channel else None)
+        steps = np.moveaxis(linear.weight / each, axis, 0)
+        return np.moveaxis(rounded(steps, self._scheme.weight_limit, self._scheme.rounding), 0, axis)
+
+    def _corrected(self, linear: Linear, integers: np.ndarray, scales: np.ndarray) -> np.ndarray | None:
+        """The bias, less what rounding the weights has moved the mean of each output channel by."""
+        means = self._means.get(str(_data(linear.node).name))
+        if means is None or linear.node.op_type == "MatMul":
+            return linear.bias
+        axis = linear.channel_axis
+        each = spread(scales, linear.weight.ndim, axis if self._scheme.per_channel else None)
+        moved = shift(linear.node, integers * each - linear.weight, axis, means)
+        if moved is None:
+            return linear.bias
+        bias = np.zeros(linear.channels) if linear.bias is None else linear.bias
+        corrected: np.ndarray = (bias - moved).astype(np.float32)
+        return corrected
 
     def _quantize_constants(self, node: ir.Node) -> None:
         if node.op_type not in ("Add", "Mul", "Concat"):
@@ -131,6 +166,8 @@ class _Insertion:
         parameters = self._weights_of(name, Affine(scales, zero_points))
         restore = self._dequantize(stored, *parameters, f"{name}_real", axis)
         self._graph.insert_before(node, restore)
+        if position >= len(node.inputs):
+            node.resize_inputs(position + 1)
         node.replace_input_with(position, restore.outputs[0])
 
     def _weights_of(self, name: str, affine: Affine) -> tuple[ir.Value, ir.Value]:

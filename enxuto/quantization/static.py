@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
 from enxuto.quantization.affine import ActivationType, Range
 from enxuto.quantization.calibrate import observe
+from enxuto.quantization.equalize import equalize, scaled_statistics
+from enxuto.quantization.kept import guard_kept
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.placement import Placement, place
-from enxuto.quantization.points import OPERATORS, prepared
+from enxuto.quantization.points import OPERATORS, points_of, prepared
 from enxuto.quantization.processors import is_arm, weight_limit
-from enxuto.quantization.qdq import Scheme, insert
+from enxuto.quantization.qdq import Scheme, Seen, insert
 from enxuto.quantization.range_choice import RangeChoice, range_of
-from enxuto.quantization.statistics import Statistics
+from enxuto.quantization.rounding import Rounding
+from enxuto.quantization.statistics import Statistics, TensorStatistics
 from enxuto.quantization.tables import store_tables
 from enxuto.techniques.base import Context
 
@@ -28,6 +33,9 @@ _FEWEST_CHANNELS = 4
 class Options:
     ranges: RangeChoice
     per_channel: bool
+    rounding: Rounding
+    bias_correction: bool
+    equalization: bool
     float_stem: bool
     embeddings: bool
     exclude: frozenset[str]
@@ -40,10 +48,10 @@ class Quantized:
     notes: list[str]
 
 
-def scheme_for(instruction_sets: frozenset[str], *, per_channel: bool) -> Scheme:
+def scheme_for(instruction_sets: frozenset[str], *, per_channel: bool, rounding: Rounding = "nearest") -> Scheme:
     """U8 × S8 on x86, S8 × S8 on ARM."""
     activations: ActivationType = "int8" if is_arm(instruction_sets) else "uint8"
-    return Scheme(activations, weight_limit(instruction_sets), per_channel)
+    return Scheme(activations, weight_limit(instruction_sets), per_channel, rounding)
 
 
 def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, context: Context) -> Quantized:
@@ -56,7 +64,14 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     found = list(linears(model.graph, OPERATORS))
     kept = _kept(model.graph, found, options)
     placement = place(model.graph, found, kept)
-    ranges = _ranges(model, placement, seen, options, context)
+    tensors = _tensors(model, placement, seen.tensors if seen else {}, options, context)
+    if options.equalization and (context.calibration is not None or not options.ranges.wants_histograms):
+        known = _equalized(model, placement, found, tensors, options)
+        found = list(linears(model.graph, OPERATORS))
+        kept = _kept(model.graph, found, options)
+        placement = place(model.graph, found, kept)
+        tensors = _tensors(model, placement, known, options, context)
+    ranges = _ranges(placement, tensors, options)
     lost = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
     if lost:
         placement = place(model.graph, found, kept, lost)
@@ -66,9 +81,10 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
             code="nothing_to_quantize",
             hint="Exclude fewer nodes, and check that activations on the calibration samples are finite.",
         )
-    scheme = scheme_for(context.instruction_sets, per_channel=options.per_channel)
+    scheme = scheme_for(context.instruction_sets, per_channel=options.per_channel, rounding=options.rounding)
     notes = _notes(model.graph, found, placement, scheme, lost)
-    insert(model.graph, placement, ranges, scheme)
+    insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
+    guard_kept(model.graph)
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     ir.passes.Sequential(passes.DeduplicateInitializersPass(), passes.RemoveUnusedNodesPass())(model)
@@ -88,13 +104,19 @@ def _reads_few_channels(linear: Linear) -> bool:
     return linear.node.op_type == "Conv" and alone and linear.weight.shape[1] < _FEWEST_CHANNELS
 
 
-def _ranges(
-    model: ir.Model, placement: Placement, seen: Statistics | None, options: Options, context: Context
-) -> dict[str, Range]:
-    """By name of the tensor that a range is taken from. Left out: tensors that took values which are not finite."""
-    names = list(dict.fromkeys(str(root.name) for root in placement.range_of.values()))
-    tensors = dict(seen.tensors) if seen else {}
-    missing = [name for name in names if name not in tensors]
+def _tensors(
+    model: ir.Model,
+    placement: Placement,
+    known: Mapping[str, TensorStatistics],
+    options: Options,
+    context: Context,
+) -> dict[str, TensorStatistics]:
+    """Of all tensors that are to be quantized; what was not seen before is looked at now."""
+    names = [
+        str(value.name) for value in (placement.tensors if options.bias_correction else placement.range_of.values())
+    ]
+    tensors = dict(known)
+    missing = [name for name in dict.fromkeys(names) if name not in tensors]
     if missing:
         if context.calibration is None:
             raise NotApplicable(
@@ -102,11 +124,38 @@ def _ranges(
                 code="calibration_data_missing",
                 hint="Give a dataset for evaluation or calibration.",
             )
-        points = dict.fromkeys(missing, -1)
+        axes = points_of(model)
+        points = {name: axes.get(name, -1) for name in missing}
         histograms = options.ranges.wants_histograms
         tensors |= observe(model, points, context.calibration, context, histograms=histograms).tensors
+    return tensors
+
+
+def _equalized(
+    model: ir.Model,
+    placement: Placement,
+    found: list[Linear],
+    tensors: Mapping[str, TensorStatistics],
+    options: Options,
+) -> dict[str, TensorStatistics]:
+    """What is known of the tensors afterwards: a histogram of all channels cannot be scaled, and has to be made anew."""
+    factors = equalize(model.graph, placement, found, tensors)
+    known = {name: one for name, one in tensors.items() if name not in factors}
+    if not options.ranges.wants_histograms:
+        after = {name: scaled_statistics(tensors[name], each) for name, each in factors.items() if name in tensors}
+        known |= {name: one for name, one in after.items() if one is not None}
+    return known
+
+
+def _ranges(placement: Placement, tensors: Mapping[str, TensorStatistics], options: Options) -> dict[str, Range]:
+    """By name of the tensor that a range is taken from. Left out: tensors that took values which are not finite."""
+    names = dict.fromkeys(str(root.name) for root in placement.range_of.values())
     chosen = {name: range_of(tensors[name], options.ranges) for name in names if name in tensors}
     return {name: found for name, found in chosen.items() if found is not None}
+
+
+def _means(tensors: Mapping[str, TensorStatistics]) -> dict[str, np.ndarray]:
+    return {name: seen.channels.mean for name, seen in tensors.items() if seen.channels is not None}
 
 
 def _notes(

@@ -37,6 +37,19 @@ class StaticInt8(Technique):
     per_channel: bool = Field(
         True, description="One scale for each output channel of a weight instead of one in all: more accurate."
     )
+    rounding: Literal["squant", "nearest"] = Field(
+        "squant",
+        description="How weights become integers: so that the errors of each kernel and each output channel cancel "
+        "(SQuant), or each to the nearest.",
+    )
+    bias_correction: bool = Field(
+        True, description="Take back through the bias what rounding the weights moves the mean of each output by."
+    )
+    equalization: bool = Field(
+        True,
+        description="Scale channels of activations to like ranges before they share a step, and scale back in the "
+        "weights that read them.",
+    )
     float_stem: bool = Field(
         False,
         description="Leave convolutions that read fewer than four channels in floating point, where integer kernels "
@@ -64,6 +77,9 @@ class StaticInt8(Technique):
         options = Options(
             ranges=RangeChoice(self.calibration, self.percentile),
             per_channel=self.per_channel,
+            rounding=self.rounding,
+            bias_correction=self.bias_correction,
+            equalization=self.equalization,
             float_stem=self.float_stem,
             embeddings=self.embeddings,
             exclude=frozenset(self.exclude),

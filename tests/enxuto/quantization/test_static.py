@@ -98,9 +98,10 @@ def test_a_depthwise_network_keeps_its_outputs_only_with_a_scale_for_each_channe
     wide = numpy_helper.to_array(proto.graph.initializer[2]) * np.geomspace(0.01, 10, 8).reshape(-1, 1, 1, 1)
     proto.graph.initializer[2].CopyFrom(numpy_helper.from_array(wide.astype(np.float32), "w2"))
     samples = samples_for(proto, 32)
+    plain = {"rounding": "nearest", "bias_correction": False, "equalization": False}  # each of which mends some of it
     expected = outputs_of(proto, samples)
-    each = drift(expected, outputs_of(quantized(proto, tmp_path), samples))
-    one = drift(expected, outputs_of(quantized(proto, tmp_path, per_channel=False), samples))
+    each = drift(expected, outputs_of(quantized(proto, tmp_path, **plain), samples))
+    one = drift(expected, outputs_of(quantized(proto, tmp_path, per_channel=False, **plain), samples))
     assert each < 0.06
     assert each < 0.9 * one
 
