@@ -80,10 +80,12 @@ def _compare(meter: FidelityMeter, outputs: Outputs, batch: Batch, choosing: Col
     names = dict(zip(outputs, outputs, strict=True))
     if not names.keys() & batch.original.keys() and len(outputs) == len(batch.original):
         names = dict(zip(outputs, batch.original, strict=True))
+    kinds = "f" if any(array.dtype.kind == "f" for array in batch.original.values()) else "biu"
     for name, counterpart in names.items():
         original = batch.original.get(counterpart)
         if original is not None and original.shape == outputs[name].shape and original.dtype.kind in "biuf":
-            kept = slice(batch.count if original.ndim else None)
-            meter.add(outputs[name][kept], original[kept])
+            kept = slice(batch.count) if original.ndim else ...
+            if original.dtype.kind in kinds:  # chosen classes have no noise where there are scores
+                meter.add(outputs[name][kept], original[kept])
             if counterpart in choosing:
                 meter.add_choices(outputs[name][kept], original[kept])
