@@ -18,6 +18,12 @@ _LARGEST_BIAS = 2**31 - 2**8
 """Below the end of int32, so that float32 rounding cannot cross it."""
 
 
+WEIGHT_LIMIT = 127
+"""Of an int8 weight's magnitude."""
+_PAIR_LIMIT = 127
+"""Of the sum of two weights: rounded, they sum up to 128 at most, and 255 · 128 still fits into 16 bits."""
+
+
 @dataclass(frozen=True)
 class Range:
     """Of real values."""
@@ -63,6 +69,20 @@ def weight_scales(array: np.ndarray, axis: int | None, limit: int) -> np.ndarray
     usable = scales >= _SMALLEST_SCALE
     fallback = scales[usable].min() if usable.any() else np.float32(1.0)
     return np.where(usable, scales, fallback).astype(np.float32)
+
+
+def pair_scales(array: np.ndarray, channel_axis: int, axis: int | None) -> np.ndarray:
+    """Scales so that no two weights of an output channel add up to more than 16 bits hold, each times 255.
+
+    What two products meet is the kernel's affair, so the two largest of one sign count. Where one weight towers above
+    the others it keeps almost 8 bits; where all are alike, 7 are left, as with ``reduce_range``.
+    """
+    rows = np.moveaxis(array, channel_axis, 0).reshape(array.shape[channel_axis], -1)
+    two = min(2, rows.shape[1])
+    highest = np.maximum(np.partition(rows, -two, axis=1)[:, -two:], 0).sum(axis=1)
+    lowest = np.maximum(np.partition(-rows, -two, axis=1)[:, -two:], 0).sum(axis=1)
+    scales: np.ndarray = (np.maximum(highest, lowest) / _PAIR_LIMIT).astype(np.float32)
+    return scales if axis is not None else np.asarray(scales.max(initial=0.0), dtype=np.float32)
 
 
 def half_scales(scales: np.ndarray) -> np.ndarray:

@@ -11,10 +11,12 @@ import onnx_ir as ir
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import array_of, is_constant
 from enxuto.quantization.affine import (
+    WEIGHT_LIMIT,
     ActivationType,
     Affine,
     Range,
     for_range,
+    pair_scales,
     quantize_bias,
     scales_that_hold,
     spread,
@@ -31,8 +33,9 @@ class Scheme:
     """What integers look like."""
 
     activations: ActivationType
-    weight_limit: int
-    """Weights lie within ± this: 127, or 63 where products of 8-bit pairs would saturate (AVX2 without VNNI)."""
+    pairs_saturate: bool
+    """Whether products are added in pairs in 16 bits, as AVX2 without VNNI does: weights are kept too small for that
+    to overflow, whichever two of an output channel meet."""
     per_channel: bool
     rounding: Rounding = "nearest"
 
@@ -107,7 +110,9 @@ class _Insertion:
         node, name = linear.node, str(linear.node.inputs[1].name if linear.node.inputs[1] else "")
         axis = linear.channel_axis if self._scheme.per_channel else None
         input_scale = float(self._affine[self._placement.range_of[_data(node)]].scale)
-        scales = weight_scales(linear.weight, axis, self._scheme.weight_limit)
+        scales = weight_scales(linear.weight, axis, WEIGHT_LIMIT)
+        if self._scheme.pairs_saturate:
+            scales = np.maximum(scales, pair_scales(linear.weight, linear.channel_axis, axis))
         if linear.bias is not None:
             held = scales_that_hold(scales, input_scale, linear.bias)
             scales = held if self._scheme.per_channel else np.max(held)
@@ -127,7 +132,7 @@ class _Insertion:
         axis = linear.channel_axis
         each = spread(scales, linear.weight.ndim, axis if self._scheme.per_channel else None)
         steps = np.moveaxis(linear.weight / each, axis, 0)
-        return np.moveaxis(rounded(steps, self._scheme.weight_limit, self._scheme.rounding), 0, axis)
+        return np.moveaxis(rounded(steps, WEIGHT_LIMIT, self._scheme.rounding), 0, axis)
 
     def _corrected(self, linear: Linear, integers: np.ndarray, scales: np.ndarray) -> np.ndarray | None:
         """The bias, less what rounding the weights has moved the mean of each output channel by."""

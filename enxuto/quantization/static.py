@@ -10,14 +10,14 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
-from enxuto.quantization.affine import ActivationType, Range
+from enxuto.processor import Processor
+from enxuto.quantization.affine import Range
 from enxuto.quantization.calibrate import observe
 from enxuto.quantization.equalize import equalize, scaled_statistics
 from enxuto.quantization.kept import guard_kept
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.placement import Placement, place
 from enxuto.quantization.points import OPERATORS, points_of, prepared
-from enxuto.quantization.processors import is_arm, weight_limit
 from enxuto.quantization.qdq import Scheme, Seen, insert
 from enxuto.quantization.range_choice import RangeChoice, range_of
 from enxuto.quantization.rounding import Rounding
@@ -38,6 +38,7 @@ class Options:
     equalization: bool
     float_stem: bool
     embeddings: bool
+    processor: Processor
     exclude: frozenset[str]
     """Names of nodes and operator types that stay in floating point."""
 
@@ -48,10 +49,9 @@ class Quantized:
     notes: list[str]
 
 
-def scheme_for(instruction_sets: frozenset[str], *, per_channel: bool, rounding: Rounding = "nearest") -> Scheme:
+def scheme_for(processor: Processor, *, per_channel: bool, rounding: Rounding = "nearest") -> Scheme:
     """U8 × S8 on x86, S8 × S8 on ARM."""
-    activations: ActivationType = "int8" if is_arm(instruction_sets) else "uint8"
-    return Scheme(activations, weight_limit(instruction_sets), per_channel, rounding)
+    return Scheme("int8" if processor == "arm" else "uint8", processor == "x86_avx2", per_channel, rounding)
 
 
 def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, context: Context) -> Quantized:
@@ -81,7 +81,7 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
             code="nothing_to_quantize",
             hint="Exclude fewer nodes, and check that activations on the calibration samples are finite.",
         )
-    scheme = scheme_for(context.instruction_sets, per_channel=options.per_channel, rounding=options.rounding)
+    scheme = scheme_for(options.processor, per_channel=options.per_channel, rounding=options.rounding)
     notes = _notes(model.graph, found, placement, scheme, lost)
     insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
     guard_kept(model.graph)
@@ -162,10 +162,10 @@ def _notes(
     graph: ir.Graph, found: list[Linear], placement: Placement, scheme: Scheme, lost: set[ir.Value]
 ) -> list[str]:
     each = "a scale for each output channel" if scheme.per_channel else "one scale for each weight"
-    bits = 8 if scheme.weight_limit > 63 else 7
+    bits = "8 bits, less where two of them would saturate" if scheme.pairs_saturate else "8 bits"
     notes = [
         f"Convolutions and matrix products that compute in integers: {len(placement.linears)} of {len(found)}; other "
-        f"nodes: {len(placement.followers)}. Activations are {scheme.activations}, weights int8 ({bits} bits, {each})."
+        f"nodes: {len(placement.followers)}. Activations are {scheme.activations}, weights int8 ({bits}, {each})."
     ]
     if lost:
         notes.append(

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from enxuto.processor import Processor, processor_of
 from enxuto.techniques.base import Context, Technique, Work
 
 NodeName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -15,8 +16,8 @@ class StaticInt8(Technique):
     """Weights and activations in 8 bits; activation ranges come from calibration data.
 
     Written as QuantizeLinear and DequantizeLinear pairs around convolutions, matrix products and what lies between
-    them. Activations are U8 and weights S8 where the processor multiplies those fast (VNNI), weights of 7 bits on
-    AVX2 without it, S8 for both on ARM. Batch norms are merged first.
+    them. Activations are U8 and weights S8 where the processor multiplies those fast (VNNI); on AVX2 without it weights
+    are kept so small that no two products saturate; S8 for both on ARM. Batch norms are merged first.
     """
 
     max_drift: ClassVar[float] = 0.2
@@ -62,6 +63,10 @@ class StaticInt8(Technique):
         default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
     )
 
+    processor: Processor | None = Field(
+        None, description="What integers are laid out for; null: the processor that the job names, else this machine's."
+    )
+
     def requires(self, work: Work, context: Context) -> None:
         from enxuto.graph.normalize import normalized
         from enxuto.quantization.points import OPERATORS
@@ -82,6 +87,7 @@ class StaticInt8(Technique):
             equalization=self.equalization,
             float_stem=self.float_stem,
             embeddings=self.embeddings,
+            processor=self.processor or processor_of(context.instruction_sets),
             exclude=frozenset(self.exclude),
         )
         seen = Statistics.read(work.statistics) if work.statistics else None

@@ -15,6 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from enxuto.errors import NotApplicable
 from enxuto.graph.apply import apply_technique
+from enxuto.processor import processor_of
 from enxuto.quantization.static import scheme_for
 from enxuto.techniques import Work
 from enxuto.techniques.static_int8 import StaticInt8
@@ -174,13 +175,34 @@ def test_what_touches_a_tensor_that_is_not_finite_stays_in_floating_point(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("processor", "activations", "limit"),
-    [({"avx2", "avx512_vnni"}, "uint8", 127), ({"avx_vnni"}, "uint8", 127), ({"avx2"}, "uint8", 63),
-     ({"asimd", "asimddp"}, "int8", 127)],
+    ("sets", "activations", "pairs_saturate"),
+    [({"avx2", "avx512_vnni"}, "uint8", False), ({"avx_vnni"}, "uint8", False), ({"avx2"}, "uint8", True),
+     ({"asimd", "asimddp"}, "int8", False)],
 )  # fmt: skip
-def test_the_processor_decides_the_integers(processor: set[str], activations: str, limit: int) -> None:
-    scheme = scheme_for(frozenset(processor), per_channel=True)
-    assert (scheme.activations, scheme.weight_limit) == (activations, limit)
+def test_the_processor_decides_the_integers(sets: set[str], activations: str, pairs_saturate: bool) -> None:
+    scheme = scheme_for(processor_of(sets), per_channel=True)
+    assert (scheme.activations, scheme.pairs_saturate) == (activations, pairs_saturate)
+
+
+def test_a_processor_that_is_asked_for_counts_more_than_this_one(tmp_path: Path) -> None:
+    types = {tensor.data_type for tensor in quantized(residual(), tmp_path, processor="arm").graph.initializer}
+    assert onnx.TensorProto.UINT8 not in types
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_no_two_products_saturate_on_avx2(per_channel: bool, tmp_path: Path) -> None:
+    found = quantized(residual(), tmp_path, processor="x86_avx2", per_channel=per_channel)
+    weights = [
+        numpy_helper.to_array(tensor).astype(np.int64) for tensor in found.graph.initializer if len(tensor.dims) == 4
+    ]
+    assert len(weights) == 3
+    largest = 0
+    for weight in weights:
+        for row in weight.reshape(len(weight), -1):
+            for signed in (row, -row):
+                largest = max(largest, int(np.sort(np.maximum(signed, 0))[-2:].sum()))
+    assert 255 * largest <= 2**15 - 1
+    assert largest > 120, "and no bit is given away"
 
 
 def test_a_model_that_runs_at_one_batch_size_only_is_calibrated_at_it(tmp_path: Path) -> None:
