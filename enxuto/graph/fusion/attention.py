@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from enxuto.graph.fusion.match import integers, last_axis, made_by, only_reader, with_number
+from enxuto.graph.fusion.match import integers, last_axis, made_by, with_number
 from enxuto.graph.weights import computed_array, in_default_domain, input_of
 
 _HEADS_FIRST = (0, 2, 1, 3)
@@ -34,6 +34,8 @@ class Attention:
     bias: ir.Value | None
     """What is added to the scaled products, where it is an addition."""
     output: ir.Value
+    flat: ir.Value | None
+    """The shape that the output is brought to, where that is [batch · sequence, heads · width]."""
 
 
 def attentions(graph: ir.Graph) -> Iterator[Attention]:
@@ -60,8 +62,16 @@ def _around(softmax: ir.Node) -> Attention | None:
         return None  # one sequence attends to another
     factor = scale * query.factor * key.factor
     return Attention(
-        query.projection, key.projection, value.projection, query.heads, query.width, factor, bias, output
+        query.projection, key.projection, value.projection, query.heads, query.width, factor, bias, output,
+        _flat(output),
     )  # fmt: skip
+
+
+def _flat(output: ir.Value) -> ir.Value | None:
+    joined = output.producer()
+    shape = input_of(joined, 1) if joined is not None else None
+    length = shape.shape[0] if shape is not None and shape.shape is not None and len(shape.shape) == 1 else None
+    return shape if length == 2 else None
 
 
 def _forward(probabilities: ir.Value) -> tuple[ir.Value | None, ir.Node | None]:
@@ -69,10 +79,12 @@ def _forward(probabilities: ir.Value) -> tuple[ir.Value | None, ir.Node | None]:
     reader = _past_guard(probabilities)
     if reader is None or reader.op_type != "MatMul" or reader.inputs[0] is None:
         return None, None
-    turned = only_reader(reader.outputs[0])
+    turned = _reader(reader.outputs[0])
+    if turned is not None and turned.op_type == "Reshape":  # to the shape that it has
+        turned = _reader(turned.outputs[0])
     if turned is None or turned.op_type != "Transpose" or tuple(turned.attributes["perm"].as_ints()) != _HEADS_FIRST:
         return None, None
-    joined = only_reader(turned.outputs[0])
+    joined = _reader(turned.outputs[0])
     if joined is None or joined.op_type != "Reshape" or joined.inputs[0] is not turned.outputs[0]:
         return None, None
     return joined.outputs[0], reader
@@ -83,12 +95,12 @@ def _past_guard(value: ir.Value) -> ir.Node | None:
 
     A converter that raises an older opset wraps the softmax into a Flatten and a Reshape.
     """
-    for _ in range(2):
+    for _ in range(4):
         readers = [node for node in value.consumers() if node.op_type != "IsNaN"]
         if len(readers) != 1 or value.is_graph_output() or len(value.consumers()) > 2:
             return None
         (reader,) = readers
-        if reader.op_type in ("Where", "Identity", "Dropout", "Reshape"):
+        if reader.op_type in ("Where", "Identity", "Dropout", "Reshape", "Cast"):
             value = reader.outputs[0]
             continue
         return reader
@@ -100,7 +112,7 @@ def _scores(value: ir.Value | None) -> tuple[ir.Node, ir.Value | None, float] | 
     bias, scale = None, 1.0
     for _ in range(_LONGEST_WAY):
         node = made_by(value, "MatMul", "Add", "Mul", "Div", "Where", "Identity", "Flatten")
-        if node is None or value is None or not _read_once(value):
+        if node is None or value is None or _reader(value) is None:
             return None
         scaled = with_number(node) if node.op_type in ("Mul", "Div") else None
         if node.op_type == "MatMul":
@@ -120,9 +132,10 @@ def _scores(value: ir.Value | None) -> tuple[ir.Node, ir.Value | None, float] | 
     return None
 
 
-def _read_once(value: ir.Value) -> bool:
-    """Whoever asks for the shape alone does not count."""
-    return not value.is_graph_output() and len([node for node in value.consumers() if node.op_type != "Shape"]) == 1
+def _reader(value: ir.Value) -> ir.Node | None:
+    """The only one, apart from whoever asks for the shape alone."""
+    readers = [node for node in value.consumers() if node.op_type != "Shape"]
+    return readers[0] if len(readers) == 1 and not value.is_graph_output() else None
 
 
 def _product_first(addition: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:

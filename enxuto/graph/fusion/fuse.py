@@ -24,6 +24,7 @@ def fused(
     given = _raised(model, context) if layer_norm else model
     copy = normalized(given)
     declared = {output: (output.type, output.shape) for node in copy.graph.all_nodes() for output in node.outputs}
+    passes.IdentityEliminationPass()(copy)  # older exporters write equal weights once, and the others after it
     infer_shapes(copy)
     norms = fuse_layer_norm(copy) if layer_norm else 0
     units = fuse_gelu(copy) if gelu else 0

@@ -56,9 +56,12 @@ def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, i
     if mask.causal:
         attributes["unidirectional"] = 1
     name = str(found.output.name)
-    if found.output.shape is None and found.query.shape is not None:
+    if found.output.shape is None and found.query.shape is not None and found.flat is None:
         found.output.shape = found.query.shape.copy()
-    editor.replace(joined, [editor.node("MultiHeadAttention", inputs, f"{name}_fused", DOMAIN, attributes=attributes)])
+    nodes = [editor.node("MultiHeadAttention", inputs, f"{name}_fused", DOMAIN, attributes=attributes)]
+    if found.flat is not None:
+        nodes.append(editor.node("Reshape", [nodes[0].outputs[0], found.flat], f"{name}_flat"))
+    editor.replace(joined, nodes)
 
 
 def _without_bias(key: ir.Value) -> ir.Value:

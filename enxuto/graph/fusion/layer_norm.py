@@ -99,7 +99,9 @@ def _deviation(division: ir.Node, value: ir.Value | None) -> tuple[ir.Value, flo
     if root is None or (root.op_type == "Pow" and not is_number(root.inputs[1], 0.5)):
         return None
     plus = made_by(root.inputs[0], "Add")
-    for position in (0, 1) if plus is not None else ():
+    if plus is None:
+        return None
+    for position in (0, 1):
         variance, epsilon = plus.inputs[1 - position], number(plus.inputs[position])
         if variance is not None and epsilon is not None and epsilon > 0:
             return variance, epsilon, [plus, root, *outer]
