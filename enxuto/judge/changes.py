@@ -67,7 +67,7 @@ class Comparison:
     """Two forms of one graph, the nodes of the first with names of their own."""
 
     def __init__(self, before: ir.Graph, after: ir.Graph, factors: Mapping[str, np.ndarray] | None = None) -> None:
-        """``factors``: by tensors whose channels the graph after scales, one number a channel."""
+        """``factors``: what the graph after multiplies tensors by, broadcast against them (see ``scaling``)."""
         self.after = after
         self.factors = factors or {}
         self._before = {str(value.name): value for value in _varying(before)}
@@ -119,6 +119,15 @@ class Comparison:
         """How the graph after makes a tensor, before it quantizes it."""
         value = self._after[tensor]
         return value, _region(value, lambda one: one in self.known or one in self.restored)
+
+    def reads_of(self, layer: ChangedLayer) -> list[str]:
+        """Tensors of both graphs that a layer reads, quantized or not."""
+        found = [read for output in layer.outputs for read in self.region_after(output)[1].reads]
+        return list(dict.fromkeys(self.restored.get(read) or self.known[read] for read in found))
+
+    def nodes_of(self, layer: ChangedLayer) -> list[ir.Node]:
+        """What stands for a layer in the graph after."""
+        return list(dict.fromkeys(node for output in layer.outputs for node in self.region_after(output)[1].nodes))
 
     def _find_tensors(self) -> None:
         shared = [pair for pair in _restorations(self.after) if _is_only_quantized(pair[0])]

@@ -6,11 +6,10 @@ loaded model: loading anew for each layer takes far longer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import array_of
@@ -18,9 +17,6 @@ from enxuto.judge.changes import ChangedLayer, Comparison
 
 Part = ChangedLayer | str
 """A layer, or a quantized tensor by its name."""
-
-_IMAGES = 4
-"""Axes of [samples, channels, rows, columns]."""
 
 
 def name_of(part: Part) -> str:
@@ -37,7 +33,7 @@ def gated(
     copy = original.clone()
     for domain, version in opsets.items():
         copy.opset_imports.setdefault(domain, version)
-    gating = _Gating(copy.graph, comparison, _ranks(copy, comparison.factors))
+    gating = _Gating(copy.graph, comparison)
     for part in parts:
         if isinstance(part, str):  # before the layers, which read them
             gating.tensor(part)
@@ -48,19 +44,8 @@ def gated(
     return copy, [gating.gates[name_of(part), isinstance(part, str)] for part in parts]
 
 
-def _ranks(model: ir.Model, tensors: Collection[str]) -> dict[str, int]:
-    """Of tensors whose channels come second, as convolutions have them."""
-    if not tensors:
-        return {}
-    inferred = model.clone()
-    passes.ShapeInferencePass()(inferred)
-    made = [*inferred.graph.inputs, *(output for node in inferred.graph for output in node.outputs)]
-    known = {str(value.name): len(value.shape) for value in made if value.shape is not None}
-    return {name: known.get(name, _IMAGES) for name in tensors}
-
-
 class _Gating:
-    def __init__(self, graph: ir.Graph, comparison: Comparison, ranks: Mapping[str, int]) -> None:
+    def __init__(self, graph: ir.Graph, comparison: Comparison) -> None:
         self.gates: dict[tuple[str, bool], str] = {}
         self._graph = graph
         self._comparison = comparison
@@ -70,7 +55,6 @@ class _Gating:
         self._coarse: dict[str, ir.Value] = {}
         """Quantized tensors as layers read them."""
         self._copies: dict[ir.Value, ir.Value] = {}
-        self._ranks = ranks
         self._scaling: dict[ir.Value, ir.Node] = {}
 
     def tensor(self, name: str) -> None:
@@ -130,8 +114,7 @@ class _Gating:
         factors = self._comparison.factors.get(name)
         if factors is None:
             return value
-        spread = factors.reshape(-1, *[1] * (self._ranks[name] - 2)).astype(np.float32)
-        by = self._editor.weight(f"{name}_factors", 1 / spread if back else spread)
+        by = self._editor.weight(f"{name}_factors", (1 / factors if back else factors).astype(np.float32))
         scaling = self._editor.node("Mul", [value, by], f"{value.name}_scaled")
         self._graph.append(scaling)
         if not back:

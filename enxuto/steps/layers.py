@@ -86,16 +86,24 @@ class LayerError(Value):
     tensor: str
     """The layer's output."""
     sqnr_db: float | None
-    """At that tensor, everything before it included."""
+    """At that tensor, everything before it included; null where it is the same in both."""
     lost_db: float | None
-    """By this layer: the signal-to-noise ratio at its worst input less that at its output."""
+    """By this layer: the signal-to-noise ratio at its worst input less that at its output. Inputs count as no better
+    than 60 dB, since a layer that reads what is exact loses all there is to lose."""
+    noise: float | None = None
+    """Power of the error at the outputs with only this layer as in the candidate, as a share of the outputs' power;
+    null where the two graphs do not fit together."""
+    input: str | None = None
+    """The tensor that the layer reads, of which the next four tell."""
     low: float
-    """Smallest value of the tensor in the original."""
+    """Smallest value of it in the original."""
     high: float
     outlier_ratio: float
-    """Largest magnitude over the 99.9th percentile of magnitudes: far above 1, few values stretch the range."""
+    """Its largest magnitude over the 99.9th percentile of magnitudes: far above 1, few values stretch the range."""
     channel_spread: float | None
-    """Widest channel's range over the median channel's; null where there are no channels."""
+    """Its widest channel's range over the median channel's; null where there are no channels."""
+    weight_spread: float | None = None
+    """The same of the output channels of the layer's weights; null where it has none."""
     advice: str
     """What could be done about it, in a sentence."""
 
@@ -104,3 +112,5 @@ class Diagnosis(Value):
     layers: list[LayerError]
     """The most to blame first, at most 20."""
     samples: int
+    note: str = ""
+    """What to bear in mind, in a sentence; empty where there is nothing."""
