@@ -29,9 +29,9 @@ from enxuto.scenario import Offline, Scenario, ServingGoal
 from enxuto.schema import Digest
 from enxuto.search.benchmark import benchmark as benchmark_plan
 from enxuto.search.compare import compare as compare_plan
-from enxuto.search.inspect import inspect_dataset, inspect_model
+from enxuto.search.inspect import find_weights, gather_model, inspect_dataset, inspect_model
 from enxuto.search.optimize import optimize as optimize_plan
-from enxuto.search.plan import Plan, Progress
+from enxuto.search.plan import Plan, PlanFailed, Progress
 from enxuto.search.profile import profile as profile_plan
 from enxuto.search.render import render_report
 from enxuto.settings import RunSettings
@@ -238,7 +238,28 @@ class _Workbench:
         return drive(plan, self._runner, machine=machine, journal=self._journal, control=control)
 
     def model(self, path: str | Path) -> ModelInput:
-        return self.drive(inspect_model(self._take(path), Path(path).name))
+        """A model whose weights lie in other files brings those that lie beside it."""
+        file, name = self._take(path), Path(path).name
+        try:
+            return self.drive(inspect_model(file, name))
+        except PlanFailed as failed:
+            if failed.finding.code != "external_data":
+                raise
+        weights = self._weights(Path(path).parent, self.drive(find_weights(file, name)))
+        gathered = self.drive(gather_model(file, name, weights))
+        self._files.put_beside(gathered, sorted(set(weights.values())))
+        return self.drive(inspect_model(gathered, name, self._files.beside(gathered)))
+
+    def _weights(self, folder: Path, paths: list[str]) -> dict[str, Digest]:
+        """Files below the model's folder only, whatever a model or a link in it says."""
+        outside = [path for path in paths if not (folder / path).resolve().is_relative_to(folder.resolve())]
+        if outside:
+            raise BadInput(
+                f"The model keeps weights in '{outside[0]}', which is not below its own folder.",
+                code="external_data",
+                hint="Put the model and the files of its weights into one folder.",
+            )
+        return {path: self._take(folder / path) for path in paths}
 
     def dataset(self, path: str | Path | None) -> DatasetInput | None:
         return None if path is None else self.drive(inspect_dataset(self._take(path), Path(path).name))
@@ -256,7 +277,8 @@ class _Workbench:
         rendered = self.drive(render_report(digest))
         out.mkdir(parents=True, exist_ok=True)
         ours = {"optimized.onnx": optimized, "report.json": digest, "report.html": rendered.page}
-        for name, source in {**rendered.delivered, **ours}.items():
+        beside = {digest: digest for digest in (self._files.beside(optimized) if optimized else ())}
+        for name, source in {**rendered.delivered, **beside, **ours}.items():
             if source is not None:
                 _copy_whole(self._files.path(source), out / name)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.settings import Settings
+from enxuto.errors import BadInput
 from enxuto.schema import Digest
 
 CHUNK_BYTES = 1 << 18
@@ -88,6 +89,17 @@ class Blobs:
             while chunk := source.read(CHUNK_BYTES):
                 incoming.write(chunk)
             return incoming.keep()
+
+    def beside(self, digest: Digest) -> list[Digest]:
+        """Uploads are single files, and so is what is made of them."""
+        return []
+
+    def put_beside(self, digest: Digest, weights: list[Digest]) -> None:
+        raise BadInput(
+            "The model that came out is too large for one file, and the service keeps models of one file only.",
+            code="model_too_large",
+            hint="Use `enxuto optimize` on a machine of yours, which reads and leaves weights beside the model.",
+        )
 
     def add_bytes(self, data: bytes) -> Digest:
         with self.incoming() as incoming:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -22,19 +23,48 @@ class Files(Protocol):
         """Take a copy of a regular file's bytes. Atomic: a reader sees all of them or nothing."""
         ...
 
+    def beside(self, digest: Digest) -> list[Digest]:
+        """The files that hold the weights of a model, which calls them by these digests; none for most."""
+        ...
+
+    def put_beside(self, digest: Digest, weights: list[Digest]) -> None:
+        """Remember which files hold a model's weights."""
+        ...
+
 
 class FolderFiles:
-    """Files in one folder, for the library; the service has its blob store."""
+    """Files in one folder, for the library; the service has its blob store.
+
+    A model whose weights lie in other files has a folder of its own in it, with all of them: runtimes look for weights
+    beside the model, and take neither links nor files with a second name elsewhere.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._beside: dict[Digest, tuple[Digest, ...]] = {}
+        self._places: dict[Digest, Path] = {}
+        """Of files that were moved into a model's folder."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: Digest) -> Path:
-        path = self.folder / digest
+        path = self._places.get(digest, self.folder / digest)
         if not path.is_file():
             raise KeyError(digest)
         return path
+
+    def beside(self, digest: Digest) -> list[Digest]:
+        return list(self._beside.get(digest, ()))
+
+    def put_beside(self, digest: Digest, weights: list[Digest]) -> None:
+        together = self.folder / f"{digest}.model"
+        together.mkdir(exist_ok=True)
+        for name in (digest, *weights):
+            if name in self._places:  # another model has them
+                shutil.copyfile(self._places[name], together / name)
+            else:
+                self._places[name] = self.path(name).rename(together / name)
+        self._places[digest] = together / digest
+        self._beside[digest] = tuple(weights)
 
     def add(self, path: Path) -> Digest:
         sha256 = hashlib.sha256()

@@ -14,6 +14,8 @@ from enxuto.steps import (
     DiagnoseModel,
     EvaluateModel,
     ExamineData,
+    FindWeights,
+    GatherModel,
     InspectDataset,
     InspectModel,
     MeasureLatency,
@@ -38,6 +40,14 @@ def perform(step: Step, files: Mapping[Digest, Path], out: Path) -> Result:
             from enxuto.model_file import inspect_model
 
             return inspect_model(step, files, out)
+        case FindWeights():
+            from enxuto.model_file.external import find_weights
+
+            return find_weights(step, files, out)
+        case GatherModel():
+            from enxuto.model_file.external import gather_model
+
+            return gather_model(step, files, out)
         case InspectDataset():
             from enxuto.dataset import inspect_dataset
 

@@ -22,7 +22,7 @@ from enxuto.execution.sandbox import Policy, interpreter_paths
 from enxuto.execution.spawn import start
 from enxuto.execution.watch import wait
 from enxuto.schema import Digest, Value
-from enxuto.steps import MEASURES, Done, Failed, Outcome, Step
+from enxuto.steps import MEASURES, Applied, Done, Failed, Outcome, Step
 
 _CHILD = Path(__file__).with_name("child.py")
 _log = logging.getLogger(__name__)
@@ -79,7 +79,17 @@ class StepRunner:
                 words = wait(process, folder, self._limits, stop)
             warn_of_missing_layers(folder)
             result = read_answer(step.kind, folder, process.returncode, words, self._limits)
-            return result, collect(folder / "out", files_named_in(result), self._files, self._limits)
+            files = collect(folder / "out", files_named_in(result), self._files, self._limits)
+            self._keep_together(result, files)
+            return result, files
+
+    def _readable(self, inputs: dict[Digest, Path]) -> list[str]:
+        """The files themselves, and the folder of a model that lies in one with its weights."""
+        return [str(path.parent if self._files.beside(digest) else path) for digest, path in inputs.items()]
+
+    def _keep_together(self, result: Value, files: dict[str, Digest]) -> None:
+        if isinstance(result, Applied) and result.beside_files:
+            self._files.put_beside(files[result.file], [files[name] for name in result.beside_files])
 
     def _path(self, digest: Digest) -> Path:
         try:
@@ -96,7 +106,7 @@ class StepRunner:
         policy = Policy(
             parent=os.getpid(),
             scratch=str(folder),
-            readable=[*interpreter_paths(), *map(str, inputs.values())],
+            readable=[*interpreter_paths(), *self._readable(inputs)],
             memory_bytes=limits.memory_bytes,
             file_bytes=limits.scratch_bytes,
             open_files=limits.open_files,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError
 
 from enxuto.errors import BadInput
+from enxuto.graph.write import write_model
 
-_LARGEST_BYTES = 2**31 - 1
-"""Of one protobuf message."""
+__all__ = ["read_model", "write_model"]
 
 
 def read_model(path: Path) -> ir.Model:
@@ -31,36 +31,22 @@ def read_model(path: Path) -> ir.Model:
             hint="Maps and sequences of maps, as ZipMap makes them, are not supported: export without them "
             "(zipmap=False for scikit-learn models).",
         ) from error
-    _require_own_weights(model)
+    _require_weights_at_hand(model)
     return model
 
 
-def write_model(model: ir.Model, path: Path) -> None:
-    """One file, weights included."""
-    try:
-        data = ir.to_proto(model).SerializeToString(deterministic=True)
-    except (EncodeError, ValueError) as error:
-        raise BadInput(
-            f"The model cannot be written as one ONNX file: {error}",
-            code="model_too_large",
-            hint=f"One file holds at most {_LARGEST_BYTES} bytes.",
-        ) from error
-    path.write_bytes(data)
-
-
-def _require_own_weights(model: ir.Model) -> None:
-    external = [
-        str(value.name)
-        for graph in model.graphs()
-        for value in graph.initializers.values()
-        if isinstance(value.const_value, ir.ExternalTensor)
-    ]
-    if external:
-        raise BadInput(
-            f"{len(external)} weights lie in other files, among them '{external[0]}'.",
-            code="model_has_external_data",
-            hint="Save the model as one file: onnx.save(onnx.load(path), path).",
-        )
+def _require_weights_at_hand(model: ir.Model) -> None:
+    """Weights in other files must lie beside the model: it is read from a folder that holds all of them."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
+                raise BadInput(
+                    f"The weight '{value.name}' lies in '{tensor.location}', which is not beside the model.",
+                    code="external_data",
+                    hint="Give the files of its weights with the model, or save it as one file: "
+                    "onnx.save(onnx.load(path), path).",
+                )
 
 
 def _reason(error: BaseException) -> str:

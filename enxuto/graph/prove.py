@@ -25,9 +25,8 @@ def require_valid(path: Path) -> None:
         ) from error
 
 
-def require_same_signature(before: ir.Model, after: ir.Model) -> None:
-    """Inputs and outputs keep their names, order, types and shapes, symbolic dimensions included."""
-    expected, found = signature(before), signature(after)
+def require_same_signature(expected: list[str], found: list[str]) -> None:
+    """Inputs and outputs keep their names, order, types and shapes, symbolic dimensions included; see ``signature``."""
     differences = [f"{old} became {new}" for old, new in zip(expected, found, strict=False) if old != new]
     if differences or len(expected) != len(found):
         raise BadInput(

@@ -33,8 +33,9 @@ def inspect_model(step: InspectModel, files: Mapping[Digest, Path], out: Path) -
     refuse_foreign_file(path, step.name)
     proto = read_proto(path, step.name)
     refuse_runaway_functions(proto)
-    weights = read_weights(proto)
-    described = _describe(proto, weights, path.stat().st_size)
+    weights = read_weights(proto, {digest: files[digest] for digest in step.weights})
+    size_bytes = sum(files[digest].stat().st_size for digest in (step.model, *step.weights))
+    described = _describe(proto, weights, size_bytes)
     if not described.outputs:
         raise BadInput(
             f"{step.name} names no outputs, so that running it would give nothing.",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from enxuto.errors import BadInput, Finding
+from enxuto.model_file.external import external_range, location_of, outside
 from enxuto.model_file.proto import nodes, tensors
 from enxuto.model_file.structure import dtype_name
 
@@ -33,20 +35,20 @@ class Weights:
     advice: list[Finding]
 
 
-def read_weights(proto: ModelProto) -> Weights:
-    """Look at every tensor, one at a time.
+def read_weights(proto: ModelProto, beside: Mapping[str, Path]) -> Weights:
+    """Look at every tensor, one at a time; ``beside`` are the other files that they may lie in, by their digests.
 
     Raises:
         BadInput: data in other files, tensors cut short, NaN among the weights.
     """
-    _refuse_external_data(proto)
+    _refuse_external_data(proto, beside)
     _refuse_sparse_weights(proto)
     elements: Counter[str] = Counter()
     nan, infinite = [], []
     for name, tensor in tensors(proto):
         elements[dtype_name(tensor.data_type)] += prod(tensor.dims)
         if tensor.data_type in _FLOATS:
-            lowest, highest = _range(name, tensor)
+            lowest, highest = _range(name, tensor, beside)
             # One NaN alone is a constant, such as what stands for a missing value; among weights it is damage.
             nan += [name] if np.isnan(lowest) and prod(tensor.dims) > 1 else []
             infinite += [name] if highest == np.inf and prod(tensor.dims) > 1 else []
@@ -60,11 +62,11 @@ def read_weights(proto: ModelProto) -> Weights:
     return Weights(sum(elements.values()) + scalars, _precision(elements), _advice_on_infinite(infinite))
 
 
-def _refuse_external_data(proto: ModelProto) -> None:
-    outside = [name for name, tensor in tensors(proto) if tensor.data_location == TensorProto.EXTERNAL]
-    if outside:
+def _refuse_external_data(proto: ModelProto, beside: Mapping[str, Path]) -> None:
+    unknown = [name for name, tensor in outside(proto) if location_of(name, tensor) not in beside]
+    if unknown:
         raise BadInput(
-            f"the weights of {_count(outside, 'tensor')} lie in other files: {_first(outside)}.",
+            f"the weights of {_count(unknown, 'tensor')} lie in other files: {_first(unknown)}.",
             code="external_data",
             hint="Save the model as a single file: onnx.save(onnx.load('model.onnx'), 'single.onnx').",
         )
@@ -79,9 +81,11 @@ def _refuse_sparse_weights(proto: ModelProto) -> None:
         )
 
 
-def _range(name: str, tensor: TensorProto) -> tuple[float, float]:
+def _range(name: str, tensor: TensorProto, beside: Mapping[str, Path]) -> tuple[float, float]:
     """Lowest and highest value; both NaN where there is one."""
     try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            return external_range(name, tensor, beside[location_of(name, tensor)])
         values = numpy_helper.to_array(tensor)
         if not values.size:
             return 0.0, 0.0

@@ -17,7 +17,14 @@ from enxuto.signature import DatasetInspection, ModelInspection
 from enxuto.steps.applying import Applied, ApplyRecipe, Calibrated, CalibrateModel
 from enxuto.steps.common import Estimate, HostNoise, Samples, Subject
 from enxuto.steps.examining import DataFinding, DataHealth, ExamineData, MetricPoint
-from enxuto.steps.inspecting import InspectDataset, InspectModel
+from enxuto.steps.inspecting import (
+    FindWeights,
+    Gathered,
+    GatherModel,
+    InspectDataset,
+    InspectModel,
+    WeightFiles,
+)
 from enxuto.steps.judging import Drop, EvaluateModel, Evaluation, EvaluationFiles, Fidelity
 from enxuto.steps.layers import (
     DiagnoseModel,
@@ -91,6 +98,9 @@ __all__ = [
     "ExamineData",
     "Failed",
     "Fidelity",
+    "FindWeights",
+    "GatherModel",
+    "Gathered",
     "Histogram",
     "HostNoise",
     "InspectDataset",
@@ -135,12 +145,15 @@ __all__ = [
     "SummarizeLatency",
     "Throughput",
     "Timing",
+    "WeightFiles",
     "outcome_from_document",
     "step_key",
 ]
 
 Step = Annotated[
     InspectModel
+    | FindWeights
+    | GatherModel
     | InspectDataset
     | ExamineData
     | CalibrateModel
@@ -162,6 +175,8 @@ Step = Annotated[
 ]
 Result = (
     ModelInspection
+    | WeightFiles
+    | Gathered
     | DatasetInspection
     | DataHealth
     | Calibrated
@@ -183,6 +198,8 @@ Result = (
 
 RESULTS: dict[str, type[Value]] = {
     "inspect_model": ModelInspection,
+    "find_weights": WeightFiles,
+    "gather_model": Gathered,
     "inspect_dataset": DatasetInspection,
     "examine_data": DataHealth,
     "calibrate_model": Calibrated,

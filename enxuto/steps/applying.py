@@ -54,5 +54,8 @@ class ApplyRecipe(Value):
 class Applied(Value):
     file: str
     """The new model, among the step's files."""
+    beside_files: list[str] = Field(default_factory=list)
+    """Files that hold its weights, where they are too large for one; each is called by its digest."""
     size_bytes: int
+    """Of all of them."""
     notes: list[str]

@@ -36,12 +36,17 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     assert refusal.value.code == "model_not_onnx"
 
 
-def test_weights_in_other_files_are_refused_by_name(tmp_path: Path) -> None:
+def test_weights_in_other_files_are_read_beside_the_model_and_missed_by_name(tmp_path: Path) -> None:
     proto = tiny_models.mlp()
     onnx.save(proto, tmp_path / "in.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    model = read_model(tmp_path / "in.onnx")
+    assert write_model(model, tmp_path / "out.onnx") == []
+    whole = {tensor.name: tensor.raw_data for tensor in onnx.load(tmp_path / "out.onnx").graph.initializer}
+    assert whole == {tensor.name: tensor.raw_data for tensor in tiny_models.mlp().graph.initializer}
+    (tmp_path / "weights.bin").unlink()
     with pytest.raises(BadInput, match="weight1") as refusal:
         read_model(tmp_path / "in.onnx")
-    assert refusal.value.code == "model_has_external_data"
+    assert refusal.value.code == "external_data"
 
 
 def test_types_that_cannot_be_edited_are_refused_with_a_way_out(tmp_path: Path) -> None:

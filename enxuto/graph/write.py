@@ -1,0 +1,131 @@
+"""Writes a model file, tensor by tensor where they are large, so that the file is never in memory beside the model.
+
+A protocol buffer may be written in parts: a message that is given again is merged with what was given before. So the
+graph is written without its large weights first, and each of them follows as a graph with nothing else in it.
+What one file cannot hold (2 GiB) goes into a second one beside it, which is called by its SHA-256: so the model file
+says which weights it was written with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import EncodeError
+
+from enxuto.errors import BadInput
+
+_LARGEST_FILE = 2**31 - 1
+"""Of one protocol buffer."""
+_SPARE_BYTES = 1 << 26
+"""For nodes, names and small weights."""
+_LARGE_TENSOR = 1 << 20
+_WORTH_PARTS = 1 << 26
+"""Bytes in large tensors below which a file is written at once."""
+_ALIGNMENT = 1 << 16
+"""Of weights in a file of their own: whole pages, whatever their size is there, so that they can be mapped."""
+
+
+def write_model(model: ir.Model, path: Path) -> list[str]:
+    """Write the model, and return the names of the files beside it that hold its weights: none where one file will do.
+
+    Raises:
+        BadInput: the graph itself is too large for one file.
+    """
+    large = _large_tensors(model)
+    held = sum(tensor.nbytes for tensor in large.values())
+    if held < _WORTH_PARTS:
+        path.write_bytes(_serialized(_without_external(model)))
+        return []
+    if held <= _LARGEST_FILE - _SPARE_BYTES:
+        _write_in_parts(model, large, path)
+        return []
+    return [_write_apart(model, large, path)]
+
+
+def _large_tensors(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """By the initializer's name. Of the main graph: those of branches and bodies are small, or rare."""
+    return {
+        name: value.const_value
+        for name, value in model.graph.initializers.items()
+        if value.const_value is not None
+        and value.dtype != ir.DataType.STRING
+        and value.const_value.nbytes >= _LARGE_TENSOR
+    }
+
+
+def _serialized(model: ir.Model, without: Mapping[str, object] = {}) -> bytes:
+    try:
+        proto = ir.to_proto(model)
+        kept = [tensor for tensor in proto.graph.initializer if tensor.name not in without]
+        if without:
+            del proto.graph.initializer[:]
+            proto.graph.initializer.extend(kept)
+        return proto.SerializeToString(deterministic=True)
+    except (EncodeError, ValueError) as error:
+        raise BadInput(
+            f"The model cannot be written as ONNX: {error}",
+            code="model_too_large",
+            hint=f"What is not weights must fit into one file of at most {_LARGEST_FILE} bytes.",
+        ) from error
+
+
+def _without_external(model: ir.Model, placeholders: Mapping[str, ir.TensorProtocol] = {}) -> ir.Model:
+    """A copy that holds its weights itself, but for those that a placeholder is given for."""
+    given = {
+        name: placeholders.get(name) or _in_memory(value.const_value)
+        for name, value in model.graph.initializers.items()
+        if name in placeholders or isinstance(value.const_value, ir.ExternalTensor)
+    }
+    if not given:
+        return model
+    copy = model.clone()
+    for name, tensor in given.items():
+        copy.graph.initializers[name].const_value = tensor
+    return copy
+
+
+def _in_memory(tensor: ir.TensorProtocol | None) -> ir.TensorProtocol | None:
+    return None if tensor is None else ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+
+
+def _write_in_parts(model: ir.Model, large: Mapping[str, ir.TensorProtocol], path: Path) -> None:
+    nothing = {name: ir.Tensor(tensor.numpy()[:0], dtype=tensor.dtype, name=name) for name, tensor in large.items()}
+    with path.open("wb") as file:
+        file.write(_serialized(_without_external(model, nothing), without=large))
+        for name, tensor in large.items():
+            part = onnx.ModelProto()
+            part.graph.initializer.append(_proto(name, tensor))
+            file.write(part.SerializeToString(deterministic=True))
+
+
+def _proto(name: str, tensor: ir.TensorProtocol) -> onnx.TensorProto:
+    return onnx.TensorProto(
+        name=name, data_type=int(tensor.dtype), dims=list(tensor.shape.numpy()), raw_data=tensor.tobytes()
+    )
+
+
+def _write_apart(model: ir.Model, large: Mapping[str, ir.TensorProtocol], path: Path) -> str:
+    """Returns the name of the file with the large weights."""
+    sha256, offsets = hashlib.sha256(), {}
+    unnamed = path.with_name(f"{path.name}.weights")
+    with unnamed.open("wb") as file:
+        for name, tensor in large.items():
+            gap = bytes(-file.tell() % _ALIGNMENT)
+            offsets[name] = file.tell() + len(gap)
+            for piece in (gap, memoryview(tensor.tobytes())):
+                file.write(piece)
+                sha256.update(piece)
+    location = sha256.hexdigest()
+    unnamed.rename(path.with_name(location))
+    outside = {
+        name: ir.ExternalTensor(
+            location, offsets[name], tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
+        )
+        for name, tensor in large.items()
+    }
+    path.write_bytes(_serialized(_without_external(model, outside)))
+    return location
