@@ -42,7 +42,9 @@ def evaluate_original(trials: Trials) -> Generator[Task, Reply, None]:
     )
     few = first(trials.splits.selection, _FEW)
     if elapsed_s > _CHEAP_S and 2 * count(few) <= count(trials.splits.selection) and not trials.request.recipe:
-        evaluation, files, _ = yield from _evaluate(trials, few, "evaluating the original on a few samples")
+        evaluation, files, few_s = yield from _evaluate(trials, few, "evaluating the original on a few samples")
+        if few_s > elapsed_s / 2:  # it is not the samples that take long
+            return
         trials.few, trials.looked_at = few, evaluation_files(evaluation, files)
 
 
@@ -58,11 +60,12 @@ def _evaluate(
 
 def _require_something_to_lose(trials: Trials, evaluation: Evaluation) -> None:
     limit = trials.request.goal.max_drop if trials.request.goal else MaxDrop()
-    if limit and limit.relative and evaluation.metric_value == 0 and evaluation.samples:
+    if limit and limit.relative and evaluation.metric_value <= 0 and evaluation.samples:
         raise PlanFailed(
             Finding(
                 code="metric_is_zero",
-                detail=f"The original's metric is 0 on {evaluation.samples:,} samples: no drop can be a share of it.",
+                detail=f"The original's metric is {evaluation.metric_value:g} on {evaluation.samples:,} samples: no "
+                "drop can be a share of it.",
                 hint="Check that the labels belong to this model, or ask for an absolute drop (relative: false).",
             )
         )
