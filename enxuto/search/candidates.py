@@ -7,7 +7,7 @@ faster and no file smaller, so it can win under no goal. It is there for recipes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,7 +17,11 @@ from enxuto.signature import ModelInspection
 from enxuto.techniques import (
     DynamicInt8,
     GraphOptimization,
+    HalfPrecision,
     HalfWeights,
+    PaddingRemoval,
+    SinglePrecision,
+    SmoothQuant,
     StaticInt8,
     TransformerFusion,
     WeightOnly,
@@ -39,6 +43,8 @@ def propose(inspection: ModelInspection, goal: Goal, *, calibrated: bool) -> lis
     if small:
         by_size = _for_size(calibrated)
         proposed = by_size if goal.objective in ("size", "memory") else chain(proposed, by_size)
+    if inspection.precision == "float16":
+        proposed = _lifted(proposed)
     if inspection.quantized:
         proposed = iter([*_fused(found), [GraphOptimization()]])  # numbers stay what they were quantized to
     return list({recipe_name(recipe): recipe for recipe in proposed}.values())
@@ -80,8 +86,7 @@ def made_of(inspection: ModelInspection) -> MadeOf:
 def _for_speed(made_of: MadeOf, calibrated: bool) -> Iterator[Recipe]:
     dynamic: list[Recipe] = [[DynamicInt8()]] if made_of.by_products else []
     if made_of.is_transformer:
-        yield from _transformer()
-        yield from _static(calibrated)
+        yield from _transformer(calibrated)
     elif made_of.products + made_of.recurrent > made_of.convolutions:
         yield from dynamic
         yield from _static(calibrated)
@@ -94,26 +99,36 @@ def _for_speed(made_of: MadeOf, calibrated: bool) -> Iterator[Recipe]:
         yield [WeightOnly(bits=4)]
         yield [WeightOnly(bits=8)]
         yield [HalfWeights()]
+    yield [HalfPrecision()]
 
 
 def _for_size(calibrated: bool) -> Iterator[Recipe]:
     yield [WeightOnly(bits=4)]
+    yield [WeightOnly(bits=4, method="hqq")]
+    if calibrated:
+        yield [WeightOnly(bits=4, method="gptq")]
     yield [WeightOnly(bits=4, block_size=16)]
     yield [DynamicInt8()]
-    yield from _static(calibrated)
+    yield from list(_static(calibrated))[:2]
     yield [WeightOnly(bits=8)]
     yield [HalfWeights()]
     yield [HalfWeights(dtype="bfloat16")]
     yield [GraphOptimization()]
 
 
-def _transformer() -> Iterator[Recipe]:
+def _transformer(calibrated: bool) -> Iterator[Recipe]:
+    """Fused and dynamic first; ranges that are fixed suit OpenVINO, and want outliers smoothed away."""
     yield [TransformerFusion(), DynamicInt8()]
+    yield [TransformerFusion(), PaddingRemoval(), DynamicInt8()]
     yield [DynamicInt8()]
+    if calibrated:
+        yield [SmoothQuant(), TransformerFusion(), DynamicInt8()]
+        yield [SmoothQuant(), StaticInt8()]
+    yield [StaticInt8()]
 
 
 def _fused(made_of: MadeOf) -> list[Recipe]:
-    return [[TransformerFusion()]] if made_of.is_transformer else []
+    return [[TransformerFusion()], [TransformerFusion(), PaddingRemoval()]] if made_of.is_transformer else []
 
 
 def _static(calibrated: bool) -> Iterator[Recipe]:
@@ -122,5 +137,11 @@ def _static(calibrated: bool) -> Iterator[Recipe]:
     if not calibrated:
         return  # on numbers drawn by chance the ways do not differ in anything worth a look
     yield [StaticInt8(calibration="percentile")]
-    yield [StaticInt8(calibration="entropy")]
     yield [StaticInt8(calibration="mse")]
+    yield [StaticInt8(calibration="entropy")]
+
+
+def _lifted(recipes: Iterable[Recipe]) -> Iterator[Recipe]:
+    """Of a model that computes in FP16: few processors do, and what follows wants weights in FP32."""
+    yield [SinglePrecision()]
+    yield from ([SinglePrecision(), *recipe] for recipe in recipes)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from enxuto.errors import Finding
 from enxuto.goal import Goal
-from enxuto.report import Candidate
+from enxuto.judge.node_groups import group_nodes
+from enxuto.report import Candidate, SlowerOperator
 from enxuto.search.choose import ORIGINAL, candidate_cost
+from enxuto.search.mixing import profile
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.portable import ASSESSING_S, assess
 from enxuto.search.trial import Trials, call_s, subject_of
-from enxuto.steps import DiagnoseModel, Diagnosis, Failed
+from enxuto.steps import DiagnoseModel, Diagnosis, Failed, ModelProfile, NodeProfile, Subject
 
 _MOST_DIAGNOSED, _MOST_PROFILED = 3, 2
 _SAMPLES = 16
 _PROCESS_S = 5.0
+_SLOWER = 1.1
+"""Times of the original: less is told apart from nothing by no profile."""
+_MOST_OPERATORS = 10
 
 
 def explain(trials: Trials, goal: Goal, winner: Candidate | None) -> Generator[Task, Reply, None]:
@@ -27,6 +32,9 @@ def explain(trials: Trials, goal: Goal, winner: Candidate | None) -> Generator[T
     for candidate in losing(trials, goal, winner)[:_MOST_DIAGNOSED]:
         if _spares(trials, _PROCESS_S + 4 * _SAMPLES * call_s(trials)):
             yield from _diagnose(trials, candidate)
+    for candidate in slow(trials)[:_MOST_PROFILED]:
+        if _spares(trials, 2 * _PROCESS_S):
+            yield from _profile(trials, candidate)
 
 
 def _spares(trials: Trials, seconds: float) -> bool:
@@ -41,6 +49,44 @@ def losing(trials: Trials, goal: Goal, winner: Candidate | None) -> list[Candida
     lost.sort(key=lambda each: (winner is None or each.name != winner.name, candidate_cost(goal, each)))
     files = {each.model.sha256: each for each in reversed(lost) if each.model}
     return [each for each in lost if each.model and files[each.model.sha256] is each]
+
+
+def slow(trials: Trials) -> list[Candidate]:
+    """Candidates that got slower by more than the margin, the slowest first."""
+    margin = trials.request.margin
+    ran = [each for each in trials.candidates if each.model and each.model.sha256 in trials.made and each.recipe]
+    slower = [each for each in ran if each.selection.speedup and each.selection.speedup.value * (1 + margin) < 1]
+    return sorted(slower, key=lambda each: each.selection.speedup.value if each.selection.speedup else 1.0)
+
+
+def _profile(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, None]:
+    """Lay the profiles side by side, both under the candidate's settings: what is slower then is the file's doing."""
+    before = yield from profile(trials, Subject(model=trials.model.file, settings=candidate.settings), 0.99)
+    after = yield from profile(trials, subject_of(candidate), 0.99)
+    if before and after:
+        known = trials.named(candidate.name)
+        trials.replace(known.model_copy(update={"slower": slower_operators(before, after)}))
+
+
+def slower_operators(before: ModelProfile, after: ModelProfile) -> list[SlowerOperator]:
+    """Groups of nodes that do the same work and take longer, those that lost most first."""
+    names = group_nodes(before.nodes, after.nodes)
+    times = [_times(nodes.nodes, groups) for nodes, groups in zip((before, after), names, strict=True)]
+    called = dict(zip(names[1], (node.op_type for node in after.nodes), strict=True))
+    slower = [
+        SlowerOperator(name=name, operator=called[name], before_us=times[0].get(name, 0.0), after_us=after_us)
+        for name, after_us in times[1].items()
+        if after_us > _SLOWER * times[0].get(name, 0.0)
+    ]
+    return sorted(slower, key=lambda each: each.before_us - each.after_us)[:_MOST_OPERATORS]
+
+
+def _times(nodes: Sequence[NodeProfile], groups: Sequence[str]) -> dict[str, float]:
+    """Microseconds of each group in one call."""
+    found: dict[str, float] = {}
+    for node, group in zip(nodes, groups, strict=True):
+        found[group] = found.get(group, 0.0) + 1000 * node.ms
+    return found
 
 
 def _lost(goal: Goal, candidate: Candidate) -> bool:
