@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +80,17 @@ def choose(first: np.ndarray, one: Blocks, other: Blocks) -> Blocks:
         zeros = np.where(first, one.zero_points, other.zero_points)
     return Blocks(
         one.bits, np.where(first, one.integers, other.integers), np.where(first, one.scales, other.scales), zeros
+    )
+
+
+def joined(parts: Sequence[Blocks]) -> Blocks:
+    """Rows of several as those of one."""
+    zeros = [part.zero_points for part in parts if part.zero_points is not None]
+    return Blocks(
+        parts[0].bits,
+        np.concatenate([part.integers for part in parts]),
+        np.concatenate([part.scales for part in parts]),
+        np.concatenate(zeros) if zeros else None,
     )
 
 

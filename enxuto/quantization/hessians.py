@@ -15,8 +15,10 @@ from enxuto.runtimes import LoadedModel, load_model
 from enxuto.signature import fixed_batch
 from enxuto.techniques.base import Batches, Context
 
-_MEMORY_BYTES = 256 << 20
-"""For Hessians that are gathered at once, and again for the tensors of one batch."""
+_HESSIAN_BYTES = 256 << 20
+"""For those that are gathered at once."""
+_BATCH_BYTES = 64 << 20
+"""For the tensors of one batch."""
 _LARGEST_BATCH = 32
 _MOST_SAMPLES = 256
 
@@ -50,7 +52,7 @@ def _affordable(widths: Mapping[str, int]) -> Iterator[list[str]]:
     held = 0
     for name, width in widths.items():
         needed = 8 * width * width
-        if group and held + needed > _MEMORY_BYTES:
+        if group and held + needed > _HESSIAN_BYTES:
             yield group
             group, held = [], 0
         group.append(name)
@@ -95,7 +97,7 @@ def _tensors(loaded: LoadedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, 
 def _batch_size(loaded: LoadedModel, sample: Mapping[str, np.ndarray]) -> int:
     """So that the tensors of a batch fit into the memory set aside."""
     needed = sum(array.nbytes for array in loaded.run(sample))
-    return min(max(_MEMORY_BYTES // max(needed, 1), 1), _LARGEST_BATCH)
+    return min(max(_BATCH_BYTES // max(needed, 1), 1), _LARGEST_BATCH)
 
 
 def _rows(values: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray:

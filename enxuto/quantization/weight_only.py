@@ -19,7 +19,7 @@ import onnx_ir.passes.common as passes
 from enxuto.graph.edit import Editor
 from enxuto.graph.normalize import opset_of
 from enxuto.graph.weights import array_of, in_default_domain, is_constant, weight_uses
-from enxuto.quantization.blocks import Bits, Blocks, block_length, in_blocks, nearest
+from enxuto.quantization.blocks import Bits, Blocks, block_length, in_blocks, joined, nearest
 from enxuto.quantization.gptq import compensated
 from enxuto.quantization.hqq import half_quadratic
 from enxuto.quantization.linear import Linear, linears
@@ -34,6 +34,7 @@ Hessians = Callable[[Mapping[str, int]], Iterable[tuple[str, np.ndarray]]]
 INT4_OPSET = 21
 """The first with tensors of int4."""
 _SMALLEST_ELEMENTS = 256
+_ELEMENTS_AT_ONCE = 1 << 18
 _SMALLEST_BLOCK = 16
 """Of a lookup in blocks."""
 
@@ -99,6 +100,12 @@ def restored(model: ir.Model, way: Way) -> list[tuple[ir.Node, ir.Value]]:
     return others(model, way, read | set(tables(model, way)))
 
 
+def wants_int4(model: ir.Model, way: Way) -> bool:
+    """Whether tensors of int4 are worth a newer opset: where over a fiftieth of the weights is restored at load."""
+    held = [array_of(weight).size for _, weight in restored(model, way)]
+    return sum(held) * 50 > sum(array_of(weight).size for _, weight in others(model, way))
+
+
 def tables(model: ir.Model, way: Way) -> list[ir.Node]:
     """Lookups that can gather rows in few bits."""
     if way.embeddings == "float32":
@@ -155,9 +162,14 @@ def _restored_block(length: int, way: Way) -> int:
 
 
 def _rounded(values: np.ndarray, bits: Bits, way: Way) -> Blocks:
-    if way.method == "hqq":
-        return half_quadratic(values, bits)
-    return nearest(values, bits, symmetric=way.symmetric)
+    """Some rows at a time: what is needed on the way is several times as large as they are."""
+    rows = max(_ELEMENTS_AT_ONCE // max(values[0].size, 1), 1)
+    parts = [_rounded_rows(values[start : start + rows], bits, way) for start in range(0, len(values), rows)]
+    return joined(parts)
+
+
+def _rounded_rows(values: np.ndarray, bits: Bits, way: Way) -> Blocks:
+    return half_quadratic(values, bits) if way.method == "hqq" else nearest(values, bits, symmetric=way.symmetric)
 
 
 def _store_tables(model: ir.Model, way: Way) -> int:
@@ -170,7 +182,7 @@ def _store_tables(model: ir.Model, way: Way) -> int:
         values = in_blocks(table, _table_block(table.shape[1], way))
         # an odd number of zero points leaves half a byte over, which OpenVINO refuses to read
         odd = values.shape[1] % 2 == 1
-        look_up(editor, node, nearest(values, 4, symmetric=True) if odd else _rounded(values, 4, way))
+        look_up(editor, node, _rounded(values, 4, replace(way, method="rtn", symmetric=True) if odd else way))
     return len(found)
 
 

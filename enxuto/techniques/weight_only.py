@@ -99,10 +99,10 @@ class WeightOnly(Technique):
         from enxuto.graph.normalize import normalized
         from enxuto.graph.opset import with_opset
         from enxuto.quantization.hessians import hessians
-        from enxuto.quantization.weight_only import INT4_OPSET, restored, store_small
+        from enxuto.quantization.weight_only import INT4_OPSET, store_small, wants_int4
 
         model, other_bits, notes = normalized(work.model), self.bits, []
-        if self.bits == 4 and restored(model, self._way(4)):
+        if self.bits == 4 and wants_int4(model, self._way(4)):
             try:
                 model = normalized(with_opset(work.model, INT4_OPSET, context))
             except NotApplicable as reason:
