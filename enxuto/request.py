@@ -41,7 +41,7 @@ class JudgedOptions(RunOptions):
 
     metric: Metric | None = None
     """What accuracy means. By default it follows from the labels: top-1 for integers, mean squared error for floats,
-    agreement with the original where there are none."""
+    Spearman's rank correlation where they are one for two rows, agreement with the original where there are none."""
     margin: float = Field(MARGIN, gt=0, le=1)
     """Practical equality: two times, peaks of memory or file sizes closer than this share of each other count as
     equal."""
