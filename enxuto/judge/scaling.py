@@ -93,4 +93,5 @@ def restored_weight(node: ir.Node) -> np.ndarray | None:
     along = None if scales.ndim == 0 or scales.size == 1 else (axis.as_int() if axis else 1)
     if zero is not None and is_constant(zero):
         integers = integers - spread(array_of(zero).astype(np.float32), integers.ndim, along)
-    return integers * spread(scales, integers.ndim, along)
+    restored: np.ndarray = integers * spread(scales, integers.ndim, along)
+    return restored

@@ -42,10 +42,11 @@ def solve_mixed(layers: Sequence[LayerScore], goal: Goal, drop: float | None = N
     """Names of layers to exclude, a list for each mixture that is worth a try; at most 4, the cheapest first.
 
     The first leaves out what is faster in floating point, where anything is; the others buy accuracy for time (or for
-    bytes, where small files or little memory are asked for). ``drop`` is the loss that was measured with everything
+    bytes, where small files or little memory are asked for or no times are known). ``drop`` is the loss that was measured with everything
     quantized: with it, the mixture is aimed at the goal's limit. They are predictions: measure what is proposed.
     """
-    cost = _bytes_kept if goal.objective in ("size", "memory") else _time_us
+    by_size = goal.objective in ("size", "memory") or not any(_is_timed(layer) for layer in layers)
+    cost = _bytes_kept if by_size else _time_us
     everything = predicted_noise(layers)
     wanted = [math.inf, *_limits(everything, goal, drop)]
     mixtures = list(_mixtures(layers, cost, everything))
@@ -167,7 +168,7 @@ def _segments(layers: Sequence[LayerScore]) -> Iterator[list[LayerScore]]:
     """A layer with what follows it, up to the next one."""
     segment: list[LayerScore] = []
     for layer in layers:
-        if (segment and not layer.follows and not segment[-1].follows) or (segment and not layer.follows):
+        if segment and not layer.follows:
             yield segment
             segment = []
         segment.append(layer)
