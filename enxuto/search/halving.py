@@ -58,6 +58,22 @@ def look_at_new(
         yield from measure(trials, goal, standing, TUNING, begin + share / 2, share / 2)
 
 
+def look_at_rejected(trials: Trials, goal: Goal, fraction: float) -> Generator[Task, Reply, None]:
+    """Where nothing is left: measure what else is limited of those that lost least, which were rejected unmeasured, so
+    that it can be told which constraint stands in the way.
+    """
+    if trials.alive() or not (goal.p95_ms or goal.memory_mb):
+        return
+    rejected = [each for each in trials.candidates if each.outcome == "infeasible" and each.model]
+    unmeasured = [each for each in rejected if each.selection.latency is None]
+    unmeasured.sort(key=lambda each: each.selection.drop.value if each.selection.drop else 0.0)
+    nearest = unmeasured[:FEWEST_KEPT]
+    if nearest and trials.affords(timing_s(trials, len(nearest), SCREENING.least)):
+        yield from make_again(trials, nearest)
+        there = [each for each in nearest if trials.named(each.name).model]
+        yield from measure(trials, goal, there, SCREENING, fraction, 0.0)
+
+
 def _evaluate_left(trials: Trials, begin: float, share: float) -> Generator[Task, Reply, None]:
     left = [candidate for candidate in trials.alive() if not trials.is_judged(candidate)]
     for position, candidate in enumerate(left):

@@ -29,9 +29,8 @@ def measure(
         use = yield from measure_memory(trials, trials.baseline, selection, fraction)
         seen = with_memory(trials.original.selection, use)
         trials.original = trials.original.model_copy(update={"selection": seen})
-    names = {candidate.name for candidate in candidates}
-    for candidate in trials.alive():
-        if candidate.name in names and candidate.selection.memory_bytes is None:
+    for candidate in [trials.named(each.name) for each in candidates]:
+        if candidate.model and candidate.selection.memory_bytes is None:
             use = yield from measure_memory(trials, subject_of(candidate), selection, fraction)
             trials.replace(candidate.model_copy(update={"selection": with_memory(candidate.selection, use)}))
 

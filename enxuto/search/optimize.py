@@ -15,7 +15,7 @@ from enxuto.search.candidates import propose
 from enxuto.search.ending import Ending, confirm_best, interrupted_ending, judge_recipe
 from enxuto.search.explaining import explain
 from enxuto.search.groundwork import calibrate, evaluate_original, examine_data
-from enxuto.search.halving import look_at_new, look_at_speed, look_closer
+from enxuto.search.halving import look_at_new, look_at_rejected, look_at_speed, look_closer
 from enxuto.search.mixing import mix
 from enxuto.search.plan import Plan, Reply, Stopped, StopReason, Task, metered
 from enxuto.search.portable import hold_on_processors
@@ -108,6 +108,7 @@ def _answer(trials: Trials) -> Generator[Task, Reply, Ending]:
     yield from look_at_new(trials, goal, new, 0.74, 0.06)
     reject(trials, goal, surely=False)
     yield from hold_on_processors(trials, goal)
+    yield from look_at_rejected(trials, goal, 0.8)
     return (yield from confirm_best(trials, goal))
 
 

@@ -1,0 +1,73 @@
+"""Where nothing meets a goal, a report says what comes nearest and what stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from enxuto.execution.drive import Control, MemoryJournal, drive
+from enxuto.goal import Goal, MaxDrop
+from enxuto.machine import this_machine
+from enxuto.report import OptimizeReport
+from enxuto.request import OptimizeOptions
+from enxuto.search.optimize import optimize
+from enxuto.workload import Workload
+from tests.support.simulated_world import Facts, World, a_dataset, a_model
+
+PLAIN = Workload(runtimes=["onnxruntime"])
+LOSSY = Facts(speedup=2.0, size_bytes=1_000_000, drop=0.015, drop_spread=0.002)
+RUINED = Facts(speedup=3.0, size_bytes=500_000, drop=0.2, drop_spread=0.01)
+LARGE = Facts(speedup=1.5, size_bytes=3_000_000, drop=0.001)
+
+
+def search(facts: dict[str, Facts], goal: Goal) -> OptimizeReport:
+    request = OptimizeOptions(goal=goal, workload=PLAIN)
+    plan = optimize(request, a_model(), a_dataset(), None, this_machine())
+    return drive(plan, World(facts), machine="here", journal=MemoryJournal(), control=Control())
+
+
+def test_the_nearest_are_told_by_what_they_miss_most() -> None:
+    report = search({"static_int8": LOSSY, "dynamic_int8": RUINED}, Goal())
+    assert [(miss.name, round(miss.short_by, 2)) for miss in report.nearest] == [
+        ("static_int8", 0.5), ("dynamic_int8", 19.0),
+    ]  # fmt: skip
+    assert report.nearest[0].misses == ["loses 1.50\u00a0%, at most 1.00\u00a0% is allowed"]
+    assert report.blocking == "max_drop"
+    assert "The nearest, static_int8, loses 1.50" in report.why
+    assert "stands in the way is the limit on what may be lost" in report.why
+
+
+def test_the_constraint_in_the_way_is_the_one_without_which_a_candidate_would_do() -> None:
+    """One is too large and faithful, one small enough and ruined: the limit on size is the nearer to give way."""
+    report = search({"static_int8": LARGE, "dynamic_int8": RUINED}, Goal(size_mb=2.0))
+    assert report.blocking == "size_mb"
+    assert [miss.name for miss in report.nearest] == ["static_int8", "dynamic_int8"]
+
+
+def test_no_single_constraint_is_named_where_each_candidate_misses_two() -> None:
+    both = replace(RUINED, size_bytes=3_000_000)
+    report = search({"static_int8": both, "dynamic_int8": replace(both, size_bytes=3_500_000)}, Goal(size_mb=2.0))
+    assert report.blocking is None
+    assert "No single one of the 2 constraints" in report.why
+
+
+def test_there_are_at_most_three() -> None:
+    names = ["static_int8", "dynamic_int8", "weight_only", "half_weights", "weight_only(bits=4)"]
+    report = search({name: replace(LOSSY, size_bytes=i + 1) for i, name in enumerate(names)}, Goal())
+    assert len(report.nearest) == 3
+
+
+def test_a_limit_of_nothing_can_be_missed_too() -> None:
+    report = search({"static_int8": LOSSY}, Goal(max_drop=MaxDrop(value=0.0)))
+    assert report.nearest[0].short_by == 0.015
+
+
+def test_what_was_rejected_for_its_accuracy_is_timed_where_the_time_is_limited_too() -> None:
+    """Else nobody could tell whether the limit on what may be lost is all that stands in the way."""
+    report = search({"static_int8": RUINED}, Goal(p95_ms=10.0))
+    assert report.blocking == "max_drop"
+    assert report.nearest[0].name == "static_int8"
+
+
+def test_a_report_with_a_winner_names_none() -> None:
+    report = search({"static_int8": LARGE, "dynamic_int8": RUINED}, Goal())
+    assert (report.winner, report.nearest, report.blocking) == ("static_int8", [], None)
