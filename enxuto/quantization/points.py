@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 
 from enxuto.graph.opset import with_opset
 from enxuto.graph.optimize import optimized
 from enxuto.quantization.linear import linears
 from enxuto.quantization.operators import data_inputs, follows
 from enxuto.quantization.placement import place
+from enxuto.quantization.subsample import slices_as_convolutions
 from enxuto.techniques.base import Context
 
 OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
@@ -29,7 +31,10 @@ def prepared(model: ir.Model, context: Context) -> ir.Model:
     Raises:
         NotApplicable: an old opset that cannot be raised (``opset_too_old``).
     """
-    return optimized(with_opset(model, OPSET, context))
+    found = optimized(with_opset(model, OPSET, context))
+    slices_as_convolutions(found.graph)
+    passes.RemoveUnusedNodesPass()(found)
+    return found
 
 
 def points_of(model: ir.Model) -> Points:

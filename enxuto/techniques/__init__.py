@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from enxuto.techniques.base import Batches, Context, Technique, Work
+from enxuto.techniques.cross_layer_equalization import CrossLayerEqualization
 from enxuto.techniques.dynamic_int8 import DynamicInt8
 from enxuto.techniques.graph_optimization import GraphOptimization
 from enxuto.techniques.half_precision import HalfPrecision
@@ -28,6 +29,7 @@ AnyTechnique = Annotated[
     | HalfPrecision
     | SinglePrecision
     | DynamicInt8
+    | CrossLayerEqualization
     | StaticInt8
     | WeightOnly
     | MagnitudePruning,
@@ -38,6 +40,7 @@ __all__ = [
     "AnyTechnique",
     "Batches",
     "Context",
+    "CrossLayerEqualization",
     "DynamicInt8",
     "GraphOptimization",
     "HalfPrecision",
