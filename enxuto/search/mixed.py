@@ -41,9 +41,10 @@ class Mixture:
 def solve_mixed(layers: Sequence[LayerScore], goal: Goal, drop: float | None = None) -> list[list[str]]:
     """Names of layers to exclude, a list for each mixture that is worth a try; at most 4, the cheapest first.
 
-    The first leaves out what is faster in floating point, where anything is; the others buy accuracy for time (or for
-    bytes, where small files or little memory are asked for or no times are known). ``drop`` is the loss that was measured with everything
-    quantized: with it, the mixture is aimed at the goal's limit. They are predictions: measure what is proposed.
+    The first leaves out what is faster in floating point, where anything is; the others buy accuracy for time, or for
+    bytes where small files or little memory are asked for or no times are known. ``drop`` is the loss that was measured
+    with everything quantized: with it, the mixture is aimed at the goal's limit. They are predictions: measure what is
+    proposed.
     """
     by_size = goal.objective in ("size", "memory") or not any(_is_timed(layer) for layer in layers)
     cost = _bytes_kept if by_size else _time_us
@@ -152,9 +153,9 @@ def _borders_us(layers: Sequence[LayerScore], active: Collection[str]) -> float:
 def _mixtures(layers: Sequence[LayerScore], cost: _Cost, everything: float) -> Iterator[tuple[str, ...]]:
     """The best for each price of noise, from none at all to one at which time counts for nothing."""
     whole = sum(abs(cost(layer, True)) + abs(cost(layer, False)) for layer in layers) or 1.0
-    prices = [0.0] + [
-        whole / everything * 10 ** (_SPAN_DB * (step / _PRICES - 0.5) / 10) for step in range(_PRICES)
-    ] if everything else [0.0]  # fmt: skip
+    scale = whole / everything if everything else 0.0
+    exponents = [_SPAN_DB / 10 * (step / _PRICES - 0.5) for step in range(_PRICES)]
+    prices = [0.0, *(scale * 10**exponent for exponent in exponents)]
     segments = list(_segments(layers))
     seen: set[tuple[str, ...]] = set()
     for price in prices:
