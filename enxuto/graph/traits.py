@@ -8,14 +8,25 @@ _INTEGER_OPERATORS = frozenset(
     {
         "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinearConv",
         "QLinearMatMul", "QLinearAdd", "QGemm", "QAttention", "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
-        "MatMulNBits", "GatherBlockQuantized", "DynamicQuantizeLSTM",
+        "DynamicQuantizeLSTM",
     }
 )  # fmt: skip
+_SMALL_WEIGHTS = frozenset({"MatMulNBits", "GatherBlockQuantized"})
 
 
 def is_quantized(model: ir.Model) -> bool:
-    """Whether any node computes in integers or restores quantized weights."""
+    """Whether any node computes in integers or reads quantized weights."""
+    return has_integer_operators(model) or has_small_weights(model)
+
+
+def has_integer_operators(model: ir.Model) -> bool:
+    """Whether activations are quantized, or operators for that stand in the graph."""
     return any(node.op_type in _INTEGER_OPERATORS for node in model.graph.all_nodes())
+
+
+def has_small_weights(model: ir.Model) -> bool:
+    """Whether weights are read in few bits by operators that compute in floating point."""
+    return any(node.op_type in _SMALL_WEIGHTS for node in model.graph.all_nodes())
 
 
 def weight_types(model: ir.Model) -> set[str]:

@@ -117,6 +117,12 @@ def range_levels(values: np.ndarray, bits: Bits, shrink: float = 1.0) -> tuple[n
     return scales, np.rint(-low / scales).clip(0, 2**bits - 1).astype(np.float32)
 
 
+def fitting_block(length: int, wanted: int) -> int:
+    """The largest power of two from 16 to ``wanted`` that fills rows up by less than an eighth, else 16."""
+    sizes = [size for size in (16, 32, 64, 128, 256) if size <= wanted and -length % size * 8 < length]
+    return max(sizes, default=16)
+
+
 def block_length(length: int, wanted: int) -> int:
     """The largest divisor of ``length`` up to ``wanted``, or all of it where blocks would become too short."""
     divisors = [size for size in range(8, wanted + 1) if length % size == 0]

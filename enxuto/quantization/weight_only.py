@@ -19,7 +19,7 @@ import onnx_ir.passes.common as passes
 from enxuto.graph.edit import Editor
 from enxuto.graph.normalize import opset_of
 from enxuto.graph.weights import array_of, in_default_domain, is_constant, weight_uses
-from enxuto.quantization.blocks import Bits, Blocks, block_length, in_blocks, joined, nearest
+from enxuto.quantization.blocks import Bits, Blocks, block_length, fitting_block, in_blocks, joined, nearest
 from enxuto.quantization.gptq import compensated
 from enxuto.quantization.hqq import half_quadratic
 from enxuto.quantization.linear import Linear, linears
@@ -124,7 +124,7 @@ def store_small(model: ir.Model, way: Way, hessians: Hessians) -> Stored:
     editor = Editor(model.graph)
     fused = matrices if way.fused else []
     for linear in fused:
-        blocks = solved.get(linear.node) or _rounded(in_blocks(_by_outputs(linear), way.block_size), way.bits, way)
+        blocks = solved.get(linear.node) or _rounded_product(linear, way)
         multiply(editor, linear, blocks)
     passes.RemoveUnusedNodesPass()(model)
     looked_up = _store_tables(model, way)
@@ -152,9 +152,17 @@ def _compensated(matrices: list[Linear], way: Way, hessians: Hessians) -> Iterat
             yield linear.node, compensated(matrix, hessian, bits, size, symmetric=way.symmetric)
 
 
+def _rounded_product(linear: Linear, way: Way) -> Blocks:
+    matrix = _by_outputs(linear)
+    bits, size = _grain(matrix.shape[1], way)
+    return _rounded(in_blocks(matrix, size), bits, way)
+
+
 def _grain(length: int, way: Way) -> tuple[Bits, int]:
     """Bits and block size of a row of a matrix product."""
-    return (way.bits, way.block_size) if way.fused else (way.other_bits, _restored_block(length, way))
+    if not way.fused:
+        return way.other_bits, _restored_block(length, way)
+    return way.bits, fitting_block(length, way.block_size)
 
 
 def _restored_block(length: int, way: Way) -> int:

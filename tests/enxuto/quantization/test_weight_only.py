@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from enxuto.errors import NotApplicable
 from enxuto.graph.apply import apply_technique
-from enxuto.quantization.blocks import Bits, block_length, nearest
+from enxuto.quantization.blocks import Bits, block_length, fitting_block, nearest
 from enxuto.runtimes.openvino import OpenVinoModel
 from enxuto.techniques import Work
 from enxuto.techniques.weight_only import WeightOnly
@@ -71,6 +71,11 @@ def test_four_bits_lose_no_more_than_with_onnxruntimes_own_quantizer(tmp_path: P
     expected = outputs_of(proto, samples)
     ours = drift(expected, outputs_of(stored(proto, tmp_path, bits=4), samples))
     assert ours <= drift(expected, outputs_of(theirs.model.model, samples))
+
+
+@pytest.mark.parametrize(("length", "expected"), [(256, 128), (384, 128), (784, 64), (100, 16), (33, 16), (20, 16)])
+def test_blocks_of_products_hardly_fill_rows_up(length: int, expected: int) -> None:
+    assert fitting_block(length, 128) == expected
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -161,6 +166,21 @@ def test_what_is_excluded_stays_in_floating_point(bits: int, kernel: str, tmp_pa
     kept = {tensor.name for tensor in found.graph.initializer if tensor.data_type == TensorProto.FLOAT}
     assert "weight2" in kept
     assert "weight1" not in kept
+
+
+def test_what_was_left_out_in_4_bits_can_take_8(tmp_path: Path) -> None:
+    proto = tiny_models.mlp(features=64, hidden=64, classes=32)
+    proto.graph.node[3].name = "second"
+    samples = samples_for(proto)
+    work, here = Work(ir.from_proto(proto)), context(tmp_path, samples)
+    small = apply_technique(WeightOnly(bits=4, exclude=["second"]), work, here)
+    mixed = apply_technique(WeightOnly(bits=8), small, here)
+    bits = [node.attributes["bits"].as_int() for node in mixed.model.graph if node.op_type == "MatMulNBits"]
+    assert bits == [4, 8]
+    assert drift(outputs_of(proto, samples), outputs_of(mixed.model, samples)) < 0.2
+    with pytest.raises(NotApplicable) as refusal:
+        apply_technique(WeightOnly(bits=8), mixed, here)
+    assert refusal.value.code == "already_quantized"
 
 
 def test_nothing_is_left_where_all_operators_are_excluded(tmp_path: Path) -> None:
