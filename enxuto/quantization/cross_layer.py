@@ -39,9 +39,8 @@ def equalize_weights(model: ir.Model) -> Equalized:
     free = [one for one in sets if not one.clips]
     current = dict(found)
     rounds = 0
-    for rounds in range(1, _ROUNDS + 1):
-        if max((_balance(one, current) for one in free), default=0.0) < _STILL:
-            break
+    while rounds < _ROUNDS and max((_balance(one, current) for one in free), default=0.0) >= _STILL:
+        rounds += 1
     editor = Editor(model.graph)
     for node, linear in current.items():
         if linear is not found[node]:

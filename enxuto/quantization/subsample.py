@@ -1,7 +1,8 @@
 """Strided slices of images, with channels of zeros behind them or not, as the 1×1 convolution that they are.
 
 That is how residual networks without weights in their shortcuts bring a sum's sides to one shape. Runtimes move such
-slices value by value, in floats and in integers; a convolution with ones is ten times faster, and stays in their layout.
+slices value by value, in floats and in integers; a convolution with ones is several times faster, and keeps to their
+layout.
 """
 
 from __future__ import annotations
