@@ -142,6 +142,34 @@ def test_onnxruntime_does_not_join_an_addition_and_a_normalization(tmp_path: Pat
     assert after["LayerNormalization"] == 1
 
 
+def test_a_guard_against_samples_of_padding_alone_is_no_hindrance(tmp_path: Path) -> None:
+    """As the older exporter writes scaled dot-product attention: −∞, and zeros where nothing else is left."""
+    infinite = tiny.DYNAMO_MASK.replace("zero, lowest", "zero, minus_inf")
+    proto = tiny.bert(mask=infinite, guard=True)
+    found = fused(proto, tmp_path)
+    assert attention(found)["inputs"] == 5
+    require_same(proto, found)
+
+
+def test_an_output_that_is_laid_flat_stays_flat(tmp_path: Path) -> None:
+    """As GPT-2 has it: the product behind attention is two-dimensional."""
+    proto = tiny.legacy()
+    (joined,) = (node for node in proto.graph.node if node.output[0] == "joined_shape")
+    joined.CopyFrom(onnx.helper.make_node("Concat", ["minus_one", "sixteen"], ["joined_shape"], axis=0))
+    (product,) = (node for node in proto.graph.node if node.output[0] == "attended")
+    product.output[0] = "attended_flat"
+    back = onnx.helper.make_node("Reshape", ["attended_flat", "whole_width"], ["attended"])
+    shape = onnx.helper.make_node("Concat", ["whole", "sixteen"], ["whole_width"], axis=0)
+    nodes = list(proto.graph.node)
+    position = nodes.index(product) + 1
+    del proto.graph.node[:]
+    proto.graph.node.extend([*nodes[:position], shape, back, *nodes[position:]])
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([16]), "sixteen"))
+    found = fused(proto, tmp_path)
+    assert attention(found)["inputs"] == 5
+    require_same(proto, found)
+
+
 REFUSED = {
     "weights over another axis": {
         "apply": "shifted = Add(scaled, bias)\n masked = Transpose<perm = [0, 1, 3, 2]>(shifted)"
