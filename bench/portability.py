@@ -4,14 +4,17 @@
 
 The processor is QEMU's Haswell: ``qemu-x86_64`` of Debian's package qemu-user, 7.2 or newer (older ones lack AVX2),
 runs this very Python and ONNX Runtime, whose kernels then are those for AVX2. Prints for each operator, and for the
-model if one is given, the share of equal output elements: emulated without saturation against ONNX Runtime here, and
-emulated with saturation against ONNX Runtime there. Both are 1 where the emulation is exact. On a machine without VNNI
-the first column says what saturation changes.
+model if one is given, the share of equal output elements and the ratio of signal to noise: emulated without saturation
+against ONNX Runtime here, emulated with saturation against ONNX Runtime there, and ONNX Runtime here against there.
+Sums of integers are equal to the bit. A model that computes in floating point besides, as transformers do, differs
+there by rounding, which an activation at the border of two levels makes one level. On a machine without VNNI the first
+column says what saturation changes.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import subprocess
@@ -61,10 +64,10 @@ def compare(folder: Path, model: Path | None, data: Path | None, samples: int) -
     if there.wait():
         sys.exit("ONNX Runtime did not run on the emulated processor")
     found = np.load(folder / "there.npz")
-    print(f"{'':28} {'exact = here':>13} {'saturated = there':>18} {'here = there':>13}")
+    print(f"{'':28} {'exact, here':>22} {'saturated, there':>22} {'here, there':>22}")
     for name, _ in cases:
-        shares = (alike(exact[name], here[name]), alike(saturated[name], found[name]), alike(here[name], found[name]))
-        print(f"{name:28} {shares[0]:13.6f} {shares[1]:18.6f} {shares[2]:13.6f}")
+        pairs = ((exact[name], here[name]), (saturated[name], found[name]), (here[name], found[name]))
+        print(f"{name:28} {' '.join(f'{alike(*pair):13.6f} {decibels(*pair):5.1f} dB' for pair in pairs)}")
 
 
 def written(folder: Path, model: Path | None, data: Path | None, samples: int) -> Iterator[tuple[str, list[Feeds]]]:
@@ -109,6 +112,12 @@ def emulated(path: Path, batches: list[Feeds], *, saturate: bool) -> np.ndarray:
         graph = FusedGraph(path, Path(scratch))
         emulator = Emulator(graph, list(products(graph)), saturate=saturate, multiplies=1e13)
         return np.stack([emulator.run(feeds)[graph.outputs[0]] for feeds in batches])
+
+
+def decibels(output: np.ndarray, expected: np.ndarray) -> float:
+    """Ratio of signal to noise; infinite where nothing differs."""
+    signal, noise = (float(np.square(each.astype(np.float64)).sum()) for each in (expected, output - 1.0 * expected))
+    return 10 * math.log10(signal / noise) if noise and signal else math.inf
 
 
 def alike(left: np.ndarray, right: np.ndarray) -> float:
