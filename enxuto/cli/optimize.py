@@ -46,6 +46,24 @@ def optimize(
             rich_help_panel=options.GOAL,
         ),
     ] = None,
+    processors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROCESSOR",
+            help="Kind of processor that the result must hold its accuracy on, beside this machine's own: x86_vnni, "
+            "x86_avx2 or arm. May be repeated.",
+            rich_help_panel=options.GOAL,
+        ),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Answer this goal from what an earlier search measured on the same model and data: its report.json, "
+            "or with --server its job's id.",
+            rich_help_panel=options.GOAL,
+        ),
+    ] = None,
     metric: options.Metric = None,
     preprocessing: options.Preprocessing = None,
     batch_size: options.BatchSize = 1,
@@ -101,7 +119,10 @@ def optimize(
         workload=reading.workload(batch_size, threads, dim, reading.runtimes(runtime)),
         deadline_s=reading.seconds(deadline),
         seed=seed,
+        processors=processors or [],
     )
+    if earlier and server is None:
+        given_file(earlier, server, "job_", "--earlier")
     model = given_file(model, server, "mdl_", "MODEL")
     data = data and given_file(data, server, "dst_", "--data")
     calibration = calibration and given_file(calibration, server, "dst_", "--calibration")
@@ -118,6 +139,8 @@ def optimize(
             workload=asked.workload,
             deadline_s=asked.deadline_s,
             seed=asked.seed,
+            processors=asked.processors,
+            earlier=earlier,
             out=out,
             progress=progress,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from enxuto.goal import Goal, Thresholds
     from enxuto.metric import Metric
     from enxuto.preprocessing import Preprocessing
+    from enxuto.processor import Processor
     from enxuto.recipe import Recipe
     from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport
     from enxuto.scenario import Scenario, ServingGoal
@@ -40,6 +41,8 @@ class Place(Protocol):
         workload: Workload | None = None,
         deadline_s: float | None = None,
         seed: int = 0,
+        processors: Sequence[Processor] = (),
+        earlier: str | None = None,
         out: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> OptimizeReport: ...

@@ -180,6 +180,7 @@ class Client(Verbs):
         target: str,
         out: Given | None,
         progress: OnProgress | None,
+        named: Mapping[str, str] = {},
     ) -> AnyReport:
         body = {
             **options.model_dump(mode="json", by_alias=True),
@@ -187,6 +188,7 @@ class Client(Verbs):
             **{role: self._on_server("models", given, progress) for role, given in models.items() if given is not None},
             "data": self._data(data, progress),
             "target": target,
+            **named,
         }
         job = self._finish(body, progress)
         report = self.report(job.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from enxuto.client.waiting import OnProgress
 from enxuto.goal import Goal, Thresholds
 from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
+from enxuto.processor import Processor
 from enxuto.recipe import Recipe
 from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
 from enxuto.request import (
@@ -55,11 +56,16 @@ class Verbs:
         workload: Workload | None = None,
         deadline_s: float | None = None,
         seed: int = 0,
+        processors: Sequence[Processor] = (),
+        earlier: str | None = None,
         target: str = "any",
         out: Given | None = None,
         progress: OnProgress | None = None,
     ) -> OptimizeReport:
-        """Make a model lean, and prove it."""
+        """Make a model lean, and prove it.
+
+        ``earlier`` is the id of a job with the same model, data and conditions, whose measurements answer this goal.
+        """
         options = OptimizeOptions(
             goal=goal,
             recipe=recipe,
@@ -69,9 +75,11 @@ class Verbs:
             workload=workload or Workload(),
             deadline_s=deadline_s,
             seed=seed,
+            processors=list(processors),
         )
         data = {"evaluation": dataset, "calibration": calibration}
-        return self._ask(OptimizeReport, options, {"model": model}, data, target, out, progress)
+        named = {"earlier": earlier} if earlier else {}
+        return self._ask(OptimizeReport, options, {"model": model}, data, target, out, progress, named)
 
     def compare(
         self,
@@ -173,5 +181,6 @@ class Verbs:
         target: str,
         out: Given | None,
         progress: OnProgress | None,
+        named: Mapping[str, str] = {},
     ) -> AnyReport:
-        """Upload what is here, submit, wait, take home."""
+        """Upload what is here, submit, wait, take home. ``named``: what else the body names by its id."""

@@ -64,7 +64,8 @@ def _serialized(model: ir.Model, without: Mapping[str, object] = {}) -> bytes:
         if without:
             del proto.graph.initializer[:]
             proto.graph.initializer.extend(kept)
-        return proto.SerializeToString(deterministic=True)
+        data: bytes = proto.SerializeToString(deterministic=True)
+        return data
     except (EncodeError, ValueError) as error:
         raise BadInput(
             f"The model cannot be written as ONNX: {error}",

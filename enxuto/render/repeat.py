@@ -42,6 +42,8 @@ def repeat_line(report: Report) -> str:
     words += _preprocessing(request.preprocessing) + _workload(request)
     if request.deadline_s is not None and report.kind in ("optimize", "benchmark"):
         words += ["--deadline", number(request.deadline_s)]
+    if isinstance(report, OptimizeReport):
+        words += [word for one in report.request.processors for word in ("--processors", one)]
     return shlex.join([*words, "--seed", str(request.seed)])
 
 
