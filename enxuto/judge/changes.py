@@ -83,6 +83,10 @@ class Comparison:
         """Tensors of the graph before that the graph after has no more."""
         return len(self._before.keys() - self._after.keys())
 
+    @property
+    def tensors_before(self) -> int:
+        return len(self._before)
+
     @cached_property
     def layers(self) -> list[ChangedLayer]:
         """In the graph's order."""

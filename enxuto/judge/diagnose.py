@@ -64,7 +64,10 @@ def diagnose_model(step: DiagnoseModel, files: Mapping[Digest, Path], out: Path)
         noises = _noises(twin, comparison, candidate, batches, scratch)
     rows = [_row(layer, twin, comparison, errors, noises) for layer in comparison.layers]
     told = sorted((row for row in rows if row is not None), key=_blame, reverse=True)
-    notes = [*([_OPENVINO] if ours is not settings else []), *([_UNLIKE] if not told else [])]
+    notes = [
+        *([_OPENVINO] if ours is not settings else []),
+        *([_UNLIKE] if 0 < comparison.tensors_before <= 2 * comparison.missing else []),
+    ]
     return Diagnosis(layers=told[:_MOST], samples=samples.count, note=" ".join(notes))
 
 
@@ -141,8 +144,7 @@ def _symptoms(layer: ChangedLayer, twin: ir.Model, comparison: Comparison, read:
     bits = [_bits(value) for each in nodes for value in each.inputs if _is_weight(value)]
     return Symptoms(
         input=read,
-        reads_integers=read in layer.reads
-        or any("QuantizeLinear" in one.op_type for one in nodes if one not in weights),
+        reads_integers=read in layer.reads or rounds,
         outlier_ratio=1.0,
         channel_spread=None,
         weight_spread=_weight_spread(node),

@@ -19,6 +19,7 @@ _MOST_BYTES = 64 << 20
 """Of the tensors of one model that are held at once."""
 _MOST_TENSORS = 64
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+_NONE = ir.DataType.UNDEFINED
 
 Pair = tuple[np.ndarray, np.ndarray]
 """The same tensor in the original and in the other model."""
@@ -32,8 +33,8 @@ class InnerTensors:
     ) -> None:
         self._models = tuple(_with_types(model) for model in (original, other))
         self._settings, self._threads, self._scratch = settings, threads, scratch
-        first, second = (_floats(model) for model in self._models)
-        self.names = [name for name in first if name in second]
+        first, second = (_types(model) for model in self._models)
+        self.names = [name for name in first if first[name] in _FLOATS and second.get(name, _NONE) in (*_FLOATS, None)]
 
     def pairs(self, batches: Sequence[Batch]) -> Iterator[tuple[str, Pair]]:
         """Of every batch in turn; a tensor whose shapes differ is left out."""
@@ -67,10 +68,9 @@ def _with_types(model: ir.Model) -> ir.Model:
     return copy
 
 
-def _floats(model: ir.Model) -> dict[str, None]:
-    """Tensors made by nodes of the graph itself, whose type is not known or is a float's."""
-    made = [value for node in model.graph for value in node.outputs if value.name]
-    return {str(value.name): None for value in made if value.dtype in _FLOATS}
+def _types(model: ir.Model) -> dict[str, ir.DataType | None]:
+    """Of tensors made by nodes of the graph itself; what a runtime's own operators make is not known."""
+    return {str(value.name): value.dtype for node in model.graph for value in node.outputs if value.name}
 
 
 def _groups(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
@@ -92,6 +92,7 @@ def _exposed(model: ir.Model, names: Collection[str]) -> ir.Model:
     for node in copy.graph:
         for output in node.outputs:
             if output.name in names and not output.is_graph_output():
+                output.type = output.type or ir.TensorType(ir.DataType.FLOAT)
                 copy.graph.outputs.append(output)
     return copy
 
