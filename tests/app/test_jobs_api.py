@@ -205,6 +205,25 @@ def test_what_a_job_names_must_be_there(service: LiveService, model: str) -> Non
     assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (404, "/data/calibration")
 
 
+def test_the_earlier_job_of_a_what_if_must_be_an_optimization_that_has_ended(service: LiveService, model: str) -> None:
+    missing = submit(service.http, model=model, earlier="job_" + "0" * 26)
+    assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (404, "/earlier")
+    queued = submit(service.http, model=model).json()["id"]
+    answer = submit(service.http, model=model, earlier=queued)
+    assert (answer.status_code, answer.json()["code"]) == (422, "earlier_does_not_fit")
+    assert "is queued" in answer.json()["detail"]
+    assert submit(service.http, model=model, earlier="mdl_" + "0" * 26).status_code == 422, "no id of a job"
+
+
+def test_a_what_if_about_another_model_says_what_differs(service: LiveService, model: str) -> None:
+    earlier = submit(service.http, model=model).json()["id"]
+    report = optimize_report().model_dump_json(by_alias=True).encode()
+    service.end_job(earlier, report=service.blobs().add_bytes(report))
+    answer = submit(service.http, model=model, earlier=earlier)
+    assert (answer.status_code, answer.json()["code"]) == (422, "earlier_does_not_fit")
+    assert "the model" in answer.json()["detail"]
+
+
 def test_what_a_job_names_must_be_ready(service: LiveService) -> None:
     model = service.upload("m.onnx", os.urandom(9))["id"]
     answer = submit(service.http, model=model)

@@ -41,6 +41,31 @@ def test_a_search_proves_a_smaller_file_and_delivers_it(net: Path, data: Path, t
     }  # fmt: skip
 
 
+def test_another_goal_is_answered_from_a_report(net: Path, data: Path, tmp_path: Path):
+    small = enxuto.Goal(minimize="size", max_drop=enxuto.MaxDrop(value=0.05))
+    here = enxuto.Workload(runtimes=["onnxruntime"])
+    first = enxuto.optimize(net, data, small, workload=here, out=tmp_path / "first")
+    limited = small.model_copy(update={"size_mb": 1.0})
+    again = enxuto.optimize(
+        net, data, limited, workload=here, earlier=tmp_path / "first" / "report.json", out=tmp_path / "again"
+    )
+    assert (again.winner, again.recommended.sha256) == (first.winner, first.recommended.sha256)
+    assert again.candidates[0].selection == first.candidates[0].selection
+    assert again.elapsed_s < first.elapsed_s / 2
+    delivered = (tmp_path / name / "optimized.onnx" for name in ("first", "again"))
+    assert len({path.read_bytes() for path in delivered}) == 1, "made again, and the same to the bit"
+
+
+def test_what_is_no_report_answers_nothing(net: Path, tmp_path: Path):
+    page = tmp_path / "report.json"
+    page.write_text("{}")
+    with pytest.raises(enxuto.EnxutoError, match="no report of an optimization") as refusal:
+        enxuto.optimize(net, earlier=page)
+    assert refusal.value.code == "earlier_does_not_fit"
+    with pytest.raises(enxuto.EnxutoError, match="no file"):
+        enxuto.optimize(net, earlier=tmp_path / "none.json")
+
+
 def test_a_recipe_is_applied_in_order_and_judged(net: Path, data: Path):
     report = enxuto.optimize(net, data, recipe=[MagnitudePruning(ratio=0.3), HalfWeights()])
     (candidate,) = report.candidates

@@ -137,6 +137,22 @@ def test_a_recipe_leaves_a_model_with_its_lineage_a_report_and_a_page(parts: Par
     assert {job.report, job.report_html} <= kept
 
 
+def test_another_goal_is_answered_from_an_earlier_job(parts: Parts, tmp_path: Path) -> None:
+    model = uploaded_model(parts)
+    dataset = uploaded_dataset(parts, tiny_data.images(tmp_path / "data.npz").read_bytes())
+    inspected(parts, model), inspected(parts, dataset)
+    common = {"data": {"evaluation": dataset}, "recipe": None, "workload": {"runtimes": ["onnxruntime"]}}
+    small = {"minimize": "size", "max_drop": None}
+    first = drive(parts, optimize(parts, model, **common, goal=small))
+    assert first.state == "succeeded", first.error
+    again = drive(parts, optimize(parts, model, **common, goal={**small, "size_mb": 0.000001}, earlier=first.id))
+    assert again.state == "succeeded", again.error
+    assert again.report is not None
+    report = OptimizeReport.model_validate_json(parts.blobs.path(again.report).read_bytes())
+    assert (report.earlier, report.blocking, report.winner) == (first.id, "size_mb", None)
+    assert report.elapsed_s < 5
+
+
 def test_a_report_is_in_use_before_its_page_is_rendered(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     model = uploaded_model(parts)
     inspected(parts, model)
