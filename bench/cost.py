@@ -129,7 +129,7 @@ def _run(method: str, scratch: Path, model: ModelProto, samples: int) -> tuple[f
         result = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {"error": done.stderr[-400:]}
         if result["error"]:
             raise SystemExit(f"{method} on {samples} samples: {result['error']}")
-        return result["cpu_s"], result["peak_bytes"], (folder / "model.onnx").stat().st_size
+        return float(result["cpu_s"]), int(result["peak_bytes"]), (folder / "model.onnx").stat().st_size
 
 
 def network(layers: int, channels: int) -> ModelProto:

@@ -16,10 +16,11 @@ the next run. JSON goes to ``--out``. Exit status 1 where one of the bar's cells
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,31 +38,31 @@ _METHODS = ["latency", "size", "throughput-32", "static_int8", "dynamic_int8"]
 def main() -> int:
     given = _arguments()
     print(f"{this_machine().processor}, one thread, {given.loads} loads of {given.rounds} rounds")
-    everything, missed = [], 0
+    done: list[dict[str, object]] = []
+    missed = 0
     for case in find_cases(given.folder, given.settings, given.only):
         with tempfile.TemporaryDirectory() as scratch:
-            original, rows = _measured(case, given, Path(scratch))
-        batches = sorted({batch for row in rows for batch in row.timed})
-        judged = cells(case.name, original, rows)
+            for original, rows in _measured(case, given, Path(scratch)):
+                judged = cells(case.name, original, rows)
+                document = _document(case, original, rows, judged)
+                if given.out:  # after each batch size: what was measured until then is not lost
+                    given.out.write_text(json.dumps([*done, document], indent=1), encoding="utf-8")
+        done.append(document)
         missed += sum(cell.held is False for cell in judged)
+        batches = sorted({batch for row in rows for batch in row.timed})
         print("\n" + table(case.name, original, rows, batches or [1]))
         print("\n".join(cell.line() for cell in judged), flush=True)
-        everything.append(_document(case, original, rows, judged))
-        if given.out:
-            given.out.write_text(json.dumps(everything, indent=1), encoding="utf-8")
     return 1 if missed else 0
 
 
-def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> tuple[Row, list[Row]]:
+def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> Iterator[tuple[Row, list[Row]]]:
+    """The original and all others, after each batch size."""
     judge = Judge(Workplace(scratch, host_lock()), case, given.samples)
     made: list[Made] = []
     folder = (given.work or scratch) / key_of(case)
     folder.mkdir(parents=True, exist_ok=True)
     kitchen = Kitchen(folder, case, judge.model.inspection)
-    for each in kitchen.mine(given.ours):
-        made.append(each)
-        _say(case, f"{each.name}: {each.note or 'made'} ({each.cpu_s:.1f} s CPU)")
-    for each in kitchen.peers(given.peers) if given.peers else ():
+    for each in itertools.chain(kitchen.mine(given.ours), kitchen.peers(given.peers) if given.peers else ()):
         made.append(each)
         _say(case, f"{each.name}: {each.note or 'made'} ({each.cpu_s:.1f} s CPU)")
     rows = judge.rows(made)
@@ -72,7 +73,7 @@ def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> tuple[Row
     for batch in [1] if judge.batch_is_fixed else given.batches:
         for word in judge.time(rows, batch, given.loads, given.rounds):
             _say(case, word)
-    return judge.original, rows
+        yield judge.original, rows
 
 
 def _say(case: Case, words: str) -> None:
