@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from enxuto.report import Candidate, Measurements
+from enxuto.search.evaluating import evaluation_files, evaluation_step, scored
 from enxuto.search.measured import measure_memory, time_models, with_memory
 from enxuto.search.plan import PlanFailed, Reply, Task, found
 from enxuto.search.timing import CONFIRMING, with_times
-from enxuto.search.trial import Trials, evaluation_files, evaluation_step, scored, subject_of
+from enxuto.search.trial import Trials, subject_of
 from enxuto.steps import Evaluation, Failed, Samples
 
 

@@ -9,11 +9,12 @@ from enxuto.goal import Goal
 from enxuto.judge.node_groups import group_nodes
 from enxuto.report import Candidate, SlowerOperator
 from enxuto.search.choose import ORIGINAL, candidate_cost
+from enxuto.search.costs import call_s
 from enxuto.search.mixing import profile
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.portable import ASSESSING_S, assess
-from enxuto.search.trial import Trials, call_s, subject_of
+from enxuto.search.trial import Trials, subject_of
 from enxuto.steps import DiagnoseModel, Diagnosis, Failed, ModelProfile, NodeProfile, Subject
 
 _MOST_DIAGNOSED, _MOST_PROFILED = 3, 2

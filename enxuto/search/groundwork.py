@@ -7,10 +7,12 @@ from collections.abc import Generator, Sequence
 from enxuto.errors import Finding
 from enxuto.goal import MaxDrop
 from enxuto.recipe import Recipe
+from enxuto.search.costs import affords
+from enxuto.search.evaluating import evaluation_files, evaluation_step, scored, with_accuracy
 from enxuto.search.parts import first
 from enxuto.search.plan import PlanFailed, Reply, Task, found
 from enxuto.search.splits import count
-from enxuto.search.trial import Trials, evaluation_files, evaluation_step, scored, with_accuracy
+from enxuto.search.trial import Trials
 from enxuto.steps import (
     Calibrated,
     CalibrateModel,
@@ -73,7 +75,7 @@ def _require_something_to_lose(trials: Trials, evaluation: Evaluation) -> None:
 
 def examine_data(trials: Trials) -> Generator[Task, Reply, None]:
     """Look for what is wrong with the data; that this fails is no reason for a search to fail."""
-    if not trials.affords(_EXAMINING_S):
+    if not affords(trials, _EXAMINING_S):
         return
     step = ExamineData(
         inputs=trials.model.inspection.inputs,

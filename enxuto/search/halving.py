@@ -11,11 +11,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from enxuto.goal import Goal
+from enxuto.search.costs import affords, timing_s
 from enxuto.search.measured import measure, time_candidates
 from enxuto.search.plan import Reply, Task
 from enxuto.search.sieve import FEWEST_KEPT, bring_back, reject, set_aside_worse
 from enxuto.search.timing import SCREENING, TUNING, Effort
-from enxuto.search.trial import LATE, Trials, timing_s
+from enxuto.search.trial import LATE, Trials
 from enxuto.search.trying import evaluate, make_again
 from enxuto.search.tune import beside_what_leads
 
@@ -28,7 +29,7 @@ def look_at_speed(trials: Trials, goal: Goal, begin: float, share: float) -> Gen
     if goal.objective == "memory" or len(contenders) <= FEWEST_KEPT:
         return
     if goal.objective != "size":
-        if not trials.affords(timing_s(trials, len(contenders), LOOK.least)):
+        if not affords(trials, timing_s(trials, len(contenders), LOOK.least)):
             return
         yield from time_candidates(trials, contenders, LOOK, begin, share)
     set_aside_worse(trials, goal)
@@ -68,7 +69,7 @@ def look_at_rejected(trials: Trials, goal: Goal, fraction: float) -> Generator[T
     unmeasured = [each for each in rejected if each.selection.latency is None]
     unmeasured.sort(key=lambda each: each.selection.drop.value if each.selection.drop else 0.0)
     nearest = unmeasured[:FEWEST_KEPT]
-    if nearest and trials.affords(timing_s(trials, len(nearest), SCREENING.least)):
+    if nearest and affords(trials, timing_s(trials, len(nearest), SCREENING.least)):
         yield from make_again(trials, nearest)
         there = [each for each in nearest if trials.named(each.name).model]
         yield from measure(trials, goal, there, SCREENING, fraction, 0.0)
@@ -77,7 +78,7 @@ def look_at_rejected(trials: Trials, goal: Goal, fraction: float) -> Generator[T
 def _evaluate_left(trials: Trials, begin: float, share: float) -> Generator[Task, Reply, None]:
     left = [candidate for candidate in trials.alive() if not trials.is_judged(candidate)]
     for position, candidate in enumerate(left):
-        if trials.judged() and not trials.affords(trials.spent_evaluating_s):
+        if trials.judged() and not affords(trials, trials.spent_evaluating_s):
             trials.skip(candidate, LATE)
             trials.cut_short = True
         else:

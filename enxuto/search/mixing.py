@@ -11,11 +11,12 @@ from enxuto.goal import Goal
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
 from enxuto.search.choose import candidate_cost
+from enxuto.search.costs import affords, call_s
 from enxuto.search.layer_times import layer_scores
 from enxuto.search.mixed import predicted_time_us, solve_mixed
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
-from enxuto.search.trial import Trials, call_s, subject_of
+from enxuto.search.trial import Trials, subject_of
 from enxuto.search.trying import try_recipe
 from enxuto.search.tune import try_under
 from enxuto.steps import Failed, MeasureSensitivity, ModelProfile, ProfileModel, Sensitivity, Subject
@@ -38,7 +39,7 @@ def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Tas
     if base is None or base.model is None or trials.splits.selection is None:
         return []
     lossy, timed = _loses(goal, base), _wants_time(goal)
-    if not (lossy or timed) or not trials.affords(_LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
+    if not (lossy or timed) or not affords(trials, _LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
         return []
     if not trials.earlier:
         yield from _score_layers(trials, base, timed, begin)

@@ -6,19 +6,16 @@ from dataclasses import dataclass, field
 
 from enxuto.errors import Finding, sentences
 from enxuto.machine import Machine
-from enxuto.report import Baseline, Candidate, LayerScore, Measurements
+from enxuto.report import Baseline, Candidate, LayerScore
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Meter, Progress
 from enxuto.search.speed import Conditions, on_one_thread
-from enxuto.search.splits import SampleSplits, count
-from enxuto.search.timing import CONFIRMING, SCREENING
+from enxuto.search.splits import SampleSplits
 from enxuto.settings import DEFAULT_SETTINGS, RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import (
     DataHealth,
-    EvaluateModel,
-    Evaluation,
     EvaluationFiles,
     HostNoise,
     Portability,
@@ -26,11 +23,6 @@ from enxuto.steps import (
     Subject,
 )
 
-_FRESH_PROCESS_S = 1.0
-_SUBJECT_S = 0.4
-"""To load a small model, warm it up and time it."""
-_CALLS_A_LOAD = 50
-"""Of a model whose calls are slow, warm-up included."""
 LATE = "the deadline came first"
 
 
@@ -125,32 +117,6 @@ class Trials:
             return True
         return candidate.selection.drop is not None and candidate.selection.samples >= self.original.selection.samples
 
-    def affords(self, seconds: float) -> bool:
-        """Whether this much can be spent, and the best still be confirmed before the deadline."""
-        left = self.meter.remaining_s
-        return left is None or left >= seconds + confirmation_reserve_s(self)
-
-
-def call_s(trials: Trials) -> float:
-    """Seconds that a call of the original takes, about; 0 where nothing was evaluated."""
-    chosen = count(trials.splits.selection)
-    return trials.spent_evaluating_s / chosen * trials.request.workload.batch_size if chosen else 0.0
-
-
-def timing_s(trials: Trials, subjects: int, loads: int) -> float:
-    """Seconds that timing so many models beside the original will want at least."""
-    subject_s = _SUBJECT_S + _CALLS_A_LOAD * call_s(trials)
-    return loads * (_FRESH_PROCESS_S + (subjects + 1) * subject_s)
-
-
-def confirmation_reserve_s(trials: Trials, to_time: int | None = None) -> float:
-    """Seconds that timing, and confirming the best, will want at least; by default what is there and one more."""
-    to_time = len(trials.alive()) + 1 if to_time is None else to_time
-    chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
-    evaluating = 2 * trials.spent_evaluating_s * (proven / chosen if chosen else 0)
-    timing = timing_s(trials, to_time, SCREENING.least) + timing_s(trials, 1, CONFIRMING.least)
-    return evaluating + timing + 2 * _FRESH_PROCESS_S  # the last two for memory
-
 
 def subject_of(candidate: Candidate) -> Subject:
     assert candidate.model is not None, "only a candidate with a file is run"  # noqa: S101
@@ -169,41 +135,3 @@ def failed(trials: Trials, candidate: Candidate, finding: Finding) -> Candidate:
         code=finding.code,
         reason=sentences(finding.detail, finding.hint).removeprefix(f"{candidate.name}: "),
     )
-
-
-def evaluation_step(
-    trials: Trials, subject: Subject, samples: Samples, reference: EvaluationFiles | None
-) -> EvaluateModel:
-    limit = trials.request.goal.max_drop if trials.request.goal else None
-    assert trials.request.metric is not None, "there is no metric without data"  # noqa: S101
-    return EvaluateModel(
-        subject=subject,
-        samples=samples,
-        preprocessing=trials.request.preprocessing,
-        metric=trials.request.metric,
-        workload=trials.request.workload,
-        reference=reference,
-        confidence=limit.confidence if limit else 0.95,
-        relative=limit.relative if limit else True,
-    )
-
-
-def evaluation_files(evaluation: Evaluation, files: dict[str, Digest]) -> EvaluationFiles:
-    return EvaluationFiles(
-        scores=files[evaluation.scores_file],
-        outputs={name: files[file] for name, file in evaluation.outputs_files.items()},
-    )
-
-
-def scored(evaluation: Evaluation) -> Measurements:
-    return Measurements(
-        metric=evaluation.metric_value,
-        samples=evaluation.samples,
-        drop=evaluation.drop,
-        fidelity=evaluation.fidelity,
-    )
-
-
-def with_accuracy(seen: Measurements, scores: Measurements) -> Measurements:
-    """What was measured of a model, with what it scored last."""
-    return seen.model_copy(update={name: getattr(scores, name) for name in ("metric", "samples", "drop", "fidelity")})

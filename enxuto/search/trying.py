@@ -8,17 +8,11 @@ from enxuto.errors import Finding
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate, ModelRef
 from enxuto.schema import Digest
+from enxuto.search.costs import confirmation_reserve_s
+from enxuto.search.evaluating import evaluation_step, scored, with_accuracy
 from enxuto.search.groundwork import calibrate, evaluate_original
 from enxuto.search.plan import Reply, Task, found
-from enxuto.search.trial import (
-    LATE,
-    Trials,
-    confirmation_reserve_s,
-    evaluation_step,
-    scored,
-    subject_of,
-    with_accuracy,
-)
+from enxuto.search.trial import LATE, Trials, subject_of
 from enxuto.steps import Applied, ApplyRecipe, Evaluation, EvaluationFiles, Failed, Samples
 
 RANDOM_RANGES = (

@@ -7,8 +7,9 @@ from collections.abc import Generator, Sequence
 from enxuto.goal import Goal
 from enxuto.report import Candidate, Measurements
 from enxuto.search.choose import AT, ORIGINAL, broken_constraints, candidate_cost
+from enxuto.search.costs import confirmation_reserve_s
 from enxuto.search.plan import Reply, Task
-from enxuto.search.trial import LATE, Trials, confirmation_reserve_s
+from enxuto.search.trial import LATE, Trials
 from enxuto.search.trying import evaluate, look_at
 from enxuto.search.variants import (
     BASES,
