@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+from enxuto.errors import NotApplicable
 from enxuto.graph.file import write_model
 from enxuto.graph.normalize import normalized, opset_of
 from enxuto.graph.opset import with_opset
@@ -17,6 +19,7 @@ from enxuto.judge.few_samples import Batch, comparable, float_outputs
 from enxuto.judge.fidelity import FidelityMeter
 from enxuto.judge.gates import Part, gated
 from enxuto.judge.scaling import channel_factors
+from enxuto.quantization.points import prepared
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.techniques import Context
 
@@ -27,11 +30,14 @@ _PARTS = 16
 def float_twin(model: ir.Model, changed: ir.Model, context: Context) -> tuple[ir.Model, Comparison]:
     """The form of a float model that a changed one was made from, and what changed.
 
-    Some techniques optimize a graph before they change it, and some do not: of the two forms, that which the changed
-    one has more tensors of.
+    Techniques bring a graph into forms of their own before they change it: the form is that which the changed one has
+    most tensors of.
     """
     raised = with_opset(model, opset_of(changed), context)
-    pairs = [compared(form, changed) for form in (normalized(raised), optimized(raised))]
+    forms = [normalized(raised), optimized(raised)]
+    with suppress(NotApplicable):  # an opset that another technique would have to raise further
+        forms.append(prepared(raised, context))
+    pairs = [compared(form, changed) for form in forms]
     return min(pairs, key=lambda pair: (pair[1].missing, len(pair[1].layers)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx import ModelProto, checker, numpy_helper
+from onnx import ModelProto, checker, helper, numpy_helper
 from onnx.parser import parse_model
 
 from enxuto.errors import NotApplicable
@@ -146,6 +146,20 @@ def test_dynamic_and_weight_only_tell_their_layers_too(tmp_path: Path) -> None:
         assert found.whole_sqnr_db is not None
         assert predicted_sqnr_db(layer_scores(found.layers)) == pytest.approx(found.whole_sqnr_db, abs=1.5)
         assert all(layer.bytes_saved > 0 for layer in found.layers)
+
+
+def test_forms_that_a_technique_brings_a_graph_into_are_followed(tmp_path: Path) -> None:
+    """Strided slices become convolutions before anything is quantized."""
+    model, arrays = residual(), images()
+    at = next(position for position, node in enumerate(model.graph.node) if node.output[0] == "pooled")
+    every_second = helper.make_node("Slice", ["r6", "starts", "ends", "axes", "steps"], ["pooled"], name="make_pooled")
+    del model.graph.node[at]
+    model.graph.node.insert(at, every_second)
+    bounds = {"starts": [0, 0], "ends": [12, 12], "axes": [2, 3], "steps": [2, 2]}
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(each), name) for name, each in bounds.items())
+    found = measured(model, StaticInt8(), arrays, tmp_path)
+    assert found.whole_sqnr_db is not None
+    assert predicted_sqnr_db(layer_scores(found.layers)) == pytest.approx(found.whole_sqnr_db, abs=1.5)
 
 
 def test_a_fixed_batch_larger_than_the_samples_is_filled(tmp_path: Path) -> None:
