@@ -37,7 +37,7 @@ _MEMORY_BYTES = 64 << 20
 """For the tensors of one run."""
 _LARGEST_BATCH = 64
 MOST_SAMPLES = 128
-"""More change ranges by less than what one sample more or less does; see docs/decisions/0033."""
+"""More of them change outputs by less than other samples do; see docs/decisions/0033."""
 
 
 def calibrate_model(step: CalibrateModel, files: Mapping[Digest, Path], out: Path) -> Calibrated:
