@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import onnx_ir as ir
 
-from enxuto.graph.weights import computed_array, in_default_domain, initializers_behind
+from enxuto.graph.weights import array_of, in_default_domain, initializers_behind, is_float
 from enxuto.quantization.operators import CLIPPING
 
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
@@ -181,11 +181,12 @@ class Comparison:
     def _layer(self, node: ir.Node, outputs: Sequence[str]) -> ChangedLayer:
         before = _region(self._before[outputs[0]], self._is_in_both)
         after = [self.region_after(name)[1] for name in outputs]
-        named = max(before.nodes, key=lambda one: (_parameters(one), one is node))
+        computing = [one for one in before.nodes if any(self._is_in(value) for value in one.outputs)]
+        named = max(computing, key=lambda one: (_parameters([one]), one is node))
         return ChangedLayer(
             name=str(named.name),
             operator=named.op_type,
-            parameters=sum(_parameters(one) for one in before.nodes),
+            parameters=_parameters(before.nodes),
             bytes_saved=_constant_bytes(before.nodes) - _constant_bytes([one for part in after for one in part.nodes]),
             outputs=tuple(outputs),
             reads=self._quantized(value for region in after for value in region.reads),
@@ -211,7 +212,11 @@ class Comparison:
         return tuple(dict.fromkeys(self.restored[value] for value in values if value in self.restored))
 
     def _is_in_both(self, value: ir.Value) -> bool:
-        return str(value.name) in self._after and self._before.get(str(value.name)) is value
+        return str(value.name) in self._after and self._is_in(value)
+
+    def _is_in(self, value: ir.Value) -> bool:
+        """Whether it is a tensor of the graph before that varies: what brings weights into shape does not."""
+        return self._before.get(str(value.name)) is value
 
 
 def _region(value: ir.Value, is_end: Callable[[ir.Value], bool]) -> Region:
@@ -301,13 +306,14 @@ def _same_numbers(before: ir.TensorProtocol, after: ir.TensorProtocol) -> bool:
     return before.dtype == ir.DataType.STRING or np.array_equal(before.numpy(), after.numpy(), equal_nan=False)
 
 
-def _parameters(node: ir.Node) -> int:
-    """Of weights, rearranged on the way or not."""
-    arrays = [computed_array(value) for value in node.inputs if value is not None]
-    return sum(array.size for array in arrays if array is not None and array.dtype.kind == "f")
+def _parameters(nodes: Sequence[ir.Node]) -> int:
+    """Elements of the float weights that these nodes read, each once, rearranged and cut on the way or not."""
+    return sum(array_of(weight).size for weight in _weights(nodes) if is_float(weight))
 
 
 def _constant_bytes(nodes: Sequence[ir.Node]) -> int:
-    """Of the weights that these nodes read, each once."""
-    read = {weight for node in nodes for value in node.inputs for weight in initializers_behind(value)}
-    return sum(weight.const_value.nbytes for weight in read if weight.const_value is not None)
+    return sum(weight.const_value.nbytes for weight in _weights(nodes) if weight.const_value is not None)
+
+
+def _weights(nodes: Sequence[ir.Node]) -> set[ir.Value]:
+    return {weight for node in nodes for value in node.inputs for weight in initializers_behind(value)}
