@@ -12,13 +12,13 @@ from enxuto.metric import Metric
 from enxuto.report import CompareReport, Measurements, ModelRef, Replay
 from enxuto.request import CompareOptions
 from enxuto.search.axes import accuracy_axis, all_hold, memory_axis, overall, size_axis, speed_axis
+from enxuto.search.evaluating import evaluation_files, scored
 from enxuto.search.memory import lowest_memory
 from enxuto.search.plan import Meter, Plan, PlanFailed, Progress, Reply, Task, found, metered
 from enxuto.search.resolve import resolve_compare
 from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import all_samples
 from enxuto.search.timing import CONFIRMING, time_side_by_side, with_times
-from enxuto.search.trial import evaluation_files, scored
 from enxuto.settings import RunSettings
 from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import (
