@@ -23,9 +23,13 @@ from enxuto.quantization.affine import (
     weight_scales,
 )
 from enxuto.quantization.bias import shift
+from enxuto.quantization.channels import inputs_of
 from enxuto.quantization.linear import Linear
 from enxuto.quantization.placement import Placement
 from enxuto.quantization.rounding import Rounding, rounded
+
+_MOST_ONES = 64
+"""Channels of a convolution with ones, which costs their square."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +87,50 @@ class _Insertion:
         if root not in self._parameters:
             self._parameters[root] = self._weights_of(str(root.name), self._affine[root])
         uses = [use for use in tensor.uses() if tensor in self._placement.written or use.node in readers]
+        channels = self._read_in_two_layouts(tensor, readers)
         quantize = self._editor.node(
             "QuantizeLinear", [tensor, *self._parameters[root]], f"{tensor.name}_{self._scheme.activations}"
         )
         restore = self._dequantize(quantize.outputs[0], *self._parameters[root], f"{tensor.name}_real")
+        new = [quantize, restore]
+        if channels:
+            new += self._through_ones(str(tensor.name), restore.outputs[0], channels, self._parameters[root])
         for use in uses:
-            use.node.replace_input_with(use.idx, restore.outputs[0])
+            use.node.replace_input_with(use.idx, new[-1].outputs[0])
         producer = tensor.producer()
         if producer is None:
-            self._graph.insert_before(self._graph[0], [quantize, restore])
+            self._graph.insert_before(self._graph[0], new)
         else:
-            self._graph.insert_after(producer, [quantize, restore])
+            self._graph.insert_after(producer, new)
         if tensor.is_graph_output() and tensor in self._placement.written:
-            self._hand_over(tensor, restore.outputs[0])
+            self._hand_over(tensor, new[-1].outputs[0])
+
+    def _read_in_two_layouts(self, tensor: ir.Value, readers: set[ir.Node]) -> int:
+        """The channels of an image that a float kernel writes, and both a convolution and a sum read; else 0.
+
+        onnxruntime keeps integer images channels last. What comes from a float kernel does not, and where a sum
+        meets it, every sum behind is transposed back and forth. An integer convolution in between, with ones, costs
+        less than that.
+        """
+        if tensor in self._placement.written or tensor.producer() is None or tensor.is_graph_output():
+            return 0
+        nodes = [use.node for use in tensor.uses() if use.node in readers]
+        sums = [node for node in nodes if node.op_type == "Add"]
+        counts = {inputs_of(one) for one in self._placement.linears if one.node.op_type == "Conv" and one.node in nodes}
+        return min(counts) if sums and len(counts) == 1 and max(counts) <= _MOST_ONES else 0
+
+    def _through_ones(
+        self, name: str, value: ir.Value, channels: int, parameters: tuple[ir.Value, ir.Value]
+    ) -> list[ir.Node]:
+        """Nodes behind a restored tensor that give it back unchanged, by way of an integer convolution."""
+        ones = self._editor.weight(f"{name}_ones", (WEIGHT_LIMIT * np.eye(channels)).astype(np.int8)[:, :, None, None])
+        one = Affine(np.array(1 / WEIGHT_LIMIT, np.float32), np.array(0, np.int8))
+        weight = self._dequantize(ones, *self._weights_of(f"{name}_ones", one), f"{name}_ones_real")
+        conv = self._editor.node(
+            "Conv", [value, weight.outputs[0]], f"{name}_same", attributes={"kernel_shape": [1, 1]}
+        )
+        quantize = self._editor.node("QuantizeLinear", [conv.outputs[0], *parameters], f"{name}_same_quantized")
+        return [weight, conv, quantize, self._dequantize(quantize.outputs[0], *parameters, f"{name}_same_real")]
 
     def _hand_over(self, tensor: ir.Value, restored: ir.Value) -> None:
         """Let the restored tensor be the graph's output, under its name."""

@@ -219,3 +219,26 @@ def test_a_model_that_runs_at_one_batch_size_only_is_calibrated_at_it(tmp_path: 
     done = apply_technique(StaticInt8(), Work(ir.from_proto(proto)), pairs)
     feeds = {"x": samples["x"][:2]}
     assert drift(outputs_of(proto, feeds), outputs_of(done.model, feeds)) < 0.05
+
+
+def test_a_float_stem_in_front_of_a_sum_leaves_integers_in_one_layout(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        stem (float[batch, 3, 8, 8] x) => (float[batch, 8, 8, 8] y) {
+            a = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(x, w0)
+            s = Relu(a)
+            b = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(s, w1)
+            c = Add(b, s)
+            d = Relu(c)
+            e = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(d, w2)
+            f = Add(e, d)
+            y = Conv<kernel_shape = [1, 1]>(f, w3)
+        }""")
+    for name, shape in {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "w2": (8, 8, 3, 3), "w3": (8, 8, 1, 1)}.items():
+        array = (random.standard_normal(shape) / 5).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    found = quantized(proto, tmp_path, float_stem=True)
+    assert kernels(found, tmp_path)["Transpose"] <= 2, "in and out"
+    samples = samples_for(proto, 32)
+    assert drift(outputs_of(proto, samples), outputs_of(found, samples)) < 0.03
