@@ -138,7 +138,7 @@ def _equalized(
     tensors: Mapping[str, TensorStatistics],
     options: Options,
 ) -> dict[str, TensorStatistics]:
-    """What is known of the tensors afterwards; histograms of all channels together cannot be scaled, but are made anew."""
+    """What is known of the tensors afterwards; histograms of all channels cannot be scaled but are made anew."""
     factors = equalize(model.graph, placement, found, tensors)
     known = {name: one for name, one in tensors.items() if name not in factors}
     if not options.ranges.wants_histograms:
