@@ -29,6 +29,8 @@ _LOOKING_S = 20.0
 _RUNS_TO_SCORE = 40
 """Of the original over the samples, about, until its layers are scored."""
 _MOST_FOR_TIME, _MOST_FOR_ACCURACY = 1, 3
+_WITHIN = 1.2
+"""Times the best of the others: layers in floating point seldom bring more."""
 _FAITHFUL_SHARE = 0.5
 """Of the limit on what may be lost: below it nothing is to be bought back."""
 
@@ -36,7 +38,7 @@ _FAITHFUL_SHARE = 0.5
 def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, list[str]]:
     """Try what keeps layers of the leading integer candidate in floating point; names of what came of it."""
     base = leading_integers(trials, goal)
-    if base is None or base.model is None or trials.splits.selection is None:
+    if base is None or trials.splits.selection is None or not _could_win(trials, goal, base):
         return []
     lossy, timed = _loses(goal, base), _wants_time(goal)
     if not (lossy or timed) or not affords(trials, _LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
@@ -69,6 +71,13 @@ def _excludes(candidate: Candidate) -> bool:
     """Whether layers can be left out of it that are all in integers now."""
     technique = candidate.recipe[-1] if candidate.recipe and candidate.model else None
     return isinstance(technique, StaticInt8 | DynamicInt8) and getattr(technique, "exclude", None) == []
+
+
+def _could_win(trials: Trials, goal: Goal, base: Candidate) -> bool:
+    """Whether it is near enough to the best of the others for a few layers to make up for it, or was not measured."""
+    others = [candidate_cost(goal, each) for each in trials.judged() if each.name != base.name]
+    cost = candidate_cost(goal, base)
+    return cost == float("inf") or cost <= _WITHIN * min(others, default=float("inf"))
 
 
 def _loses(goal: Goal, candidate: Candidate) -> bool:

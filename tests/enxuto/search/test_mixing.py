@@ -97,6 +97,13 @@ def test_nothing_is_mixed_where_nothing_was_lost_and_nothing_is_slower() -> None
     assert not any("exclude" in candidate.name for candidate in report.candidates)
 
 
+def test_layers_are_not_scored_of_what_is_far_behind() -> None:
+    world = a_world(dynamic_int8=Facts(speedup=4.0, size_bytes=7, drop=0.0))
+    world.recipes["static_int8"] = Facts(speedup=2.0, size_bytes=1_000_000, drop=0.009, drop_spread=0.001)
+    assert ask(world).winner == "dynamic_int8"
+    assert "measure_sensitivity" not in world.kinds()
+
+
 def test_a_mixture_is_tried_under_the_settings_of_what_leads() -> None:
     def under(facts: Facts, settings: RunSettings) -> Facts:
         if not isinstance(settings, OpenVinoSettings) or settings.precision != "f32":
