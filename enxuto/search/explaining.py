@@ -20,6 +20,8 @@ from enxuto.steps import DiagnoseModel, Diagnosis, Failed, ModelProfile, NodePro
 _MOST_DIAGNOSED, _MOST_PROFILED = 3, 2
 _SAMPLES = 16
 _PROCESS_S = 5.0
+_LEAST_S, _SHARE = 10.0, 0.05
+"""No further candidate is looked into once this many seconds, or this share of what the search took, went into it."""
 _SLOWER = 1.1
 """Times of the original: less is told apart from nothing by no profile."""
 _MOST_OPERATORS = 10
@@ -30,11 +32,12 @@ def explain(trials: Trials, goal: Goal, winner: Candidate | None) -> Generator[T
     if winner and winner.model and winner.model.sha256 != trials.model.file and _spares(trials, ASSESSING_S):
         outcome = yield from assess(trials, winner)
         trials.portability = None if isinstance(outcome, Finding) else outcome
+    until_s = trials.meter.spent_s + max(_LEAST_S, _SHARE * trials.meter.spent_s)
     for candidate in losing(trials, goal, winner)[:_MOST_DIAGNOSED]:
-        if _spares(trials, _PROCESS_S + 4 * _SAMPLES * call_s(trials)):
+        if trials.meter.spent_s < until_s and _spares(trials, _PROCESS_S + 4 * _SAMPLES * call_s(trials)):
             yield from _diagnose(trials, candidate)
     for candidate in slow(trials)[:_MOST_PROFILED]:
-        if _spares(trials, 2 * _PROCESS_S):
+        if trials.meter.spent_s < until_s and _spares(trials, 2 * _PROCESS_S):
             yield from _profile(trials, candidate)
 
 
