@@ -37,7 +37,7 @@ def blocking(goal: Goal, candidates: Sequence[Candidate]) -> Constraint | None:
     ways: list[tuple[float, Constraint]] = []
     for candidate in candidates:
         short = shortfalls(goal, candidate)
-        if candidate.outcome == "infeasible" and len(short) == 1 and not _unknown(goal, candidate):
+        if candidate.outcome == "infeasible" and len(short) == 1 and not is_unknown(goal, candidate):
             [(constraint, by)] = short.items()
             ways.append((by, constraint))
     return min(ways)[1] if ways else None
@@ -81,7 +81,7 @@ def _limit(goal: Goal, constraint: Constraint) -> float | None:
     return limit
 
 
-def _unknown(goal: Goal, candidate: Candidate) -> bool:
+def is_unknown(goal: Goal, candidate: Candidate) -> bool:
     """Whether something that the goal limits was not measured."""
     seen = candidate.selection
     return bool(

@@ -9,6 +9,7 @@ from enxuto.goal import Goal, MaxDrop
 from enxuto.recipe import TriedRecipe
 from enxuto.report import Candidate, Measurements
 from enxuto.search.choose import broken_constraints, candidate_cost, sqnr_db
+from enxuto.search.nearest import is_unknown
 from enxuto.search.trial import Trials
 
 RUINED_DB = 5.0
@@ -108,7 +109,7 @@ def settle(trials: Trials) -> None:
     """Say of what was set aside why, at the end: skipped where not all was seen of it that others are told by."""
     for candidate in _still_aside(trials):
         why = trials.aside[candidate.name]
-        if trials.is_judged(candidate):
+        if trials.is_judged(candidate) and not is_unknown(trials.request.goal or Goal(), candidate):
             trials.replace(candidate.model_copy(update={"notes": [*candidate.notes, why]}))
         else:
             trials.skip(candidate, why)

@@ -71,3 +71,11 @@ def test_what_was_rejected_for_its_accuracy_is_timed_where_the_time_is_limited_t
 def test_a_report_with_a_winner_names_none() -> None:
     report = search({"static_int8": LARGE, "dynamic_int8": RUINED}, Goal())
     assert (report.winner, report.nearest, report.blocking) == ("static_int8", [], None)
+
+
+def test_what_was_set_aside_unmeasured_is_not_said_to_meet_a_limit() -> None:
+    fast = {"static_int8": LARGE, "static_int8(calibration=mse)": replace(LARGE, size_bytes=3_000_001, sqnr_db=20.0)}
+    report = search(fast, Goal(p95_ms=0.5))
+    assert {each.name: each.outcome for each in report.candidates if each.model} == {
+        "static_int8": "infeasible", "static_int8(calibration=mse)": "skipped",
+    }  # fmt: skip
