@@ -35,11 +35,11 @@ _FEWEST_PRODUCTS = 4
 """Of a transformer's layer: to queries, keys and values, and out of them."""
 
 
-def propose(inspection: ModelInspection, goal: Goal, *, calibrated: bool) -> list[Recipe]:
+def propose(inspection: ModelInspection, goal: Goal, *, calibrated: bool, batch_size: int = 1) -> list[Recipe]:
     """Recipes to try, in order; ``calibrated`` says whether there is data to choose ranges by."""
     found = made_of(inspection)
     small = goal.objective in ("size", "memory") or goal.size_mb or goal.memory_mb
-    proposed = _for_speed(found, calibrated)
+    proposed = _for_speed(found, calibrated, batch_size)
     if small:
         by_size = _for_size(calibrated)
         proposed = by_size if goal.objective in ("size", "memory") else chain(proposed, by_size)
@@ -83,10 +83,10 @@ def made_of(inspection: ModelInspection) -> MadeOf:
     )
 
 
-def _for_speed(made_of: MadeOf, calibrated: bool) -> Iterator[Recipe]:
+def _for_speed(made_of: MadeOf, calibrated: bool, batch_size: int) -> Iterator[Recipe]:
     dynamic: list[Recipe] = [[DynamicInt8()]] if made_of.by_products else []
     if made_of.is_transformer:
-        yield from _transformer(calibrated)
+        yield from _transformer(calibrated, batch_size)
     elif made_of.products + made_of.recurrent > made_of.convolutions:
         yield from dynamic
         yield from _static(calibrated)
@@ -103,28 +103,39 @@ def _for_speed(made_of: MadeOf, calibrated: bool) -> Iterator[Recipe]:
 
 
 def _for_size(calibrated: bool) -> Iterator[Recipe]:
+    """The fewest bytes first: scales of larger blocks take less, and GPTQ loses least."""
+    if calibrated:
+        yield [WeightOnly(bits=4, method="gptq", block_size=128)]
+        yield [WeightOnly(bits=4, method="gptq")]
+        yield [WeightOnly(bits=4, method="gptq", embeddings="int8")]
     yield [WeightOnly(bits=4)]
     yield [WeightOnly(bits=4, method="hqq")]
-    if calibrated:
-        yield [WeightOnly(bits=4, method="gptq")]
     yield [WeightOnly(bits=4, block_size=16)]
     yield [DynamicInt8()]
     yield from list(_static(calibrated))[:2]
     yield [WeightOnly(bits=8)]
+    yield [WeightOnly(bits=8, kernel="standard")]
     yield [HalfWeights()]
     yield [HalfWeights(dtype="bfloat16")]
     yield [GraphOptimization()]
 
 
-def _transformer(calibrated: bool) -> Iterator[Recipe]:
-    """Fused and dynamic first; ranges that are fixed suit OpenVINO, and want outliers smoothed away."""
+def _transformer(calibrated: bool, batch_size: int) -> Iterator[Recipe]:
+    """Fused and dynamic first; ranges that are fixed suit OpenVINO, and want outliers smoothed away everywhere.
+
+    Padding that is not computed pays where samples are padded: whole columns of it, or in a batch what each has.
+    """
+    smooth: Recipe = [SmoothQuant()] if calibrated else []
     yield [TransformerFusion(), DynamicInt8()]
-    yield [TransformerFusion(), PaddingRemoval(), DynamicInt8()]
+    yield [*smooth, TransformerFusion(), PaddingRemoval(within_batch=False), DynamicInt8()]
+    if batch_size > 1:
+        yield [*smooth, TransformerFusion(), PaddingRemoval(), DynamicInt8()]
     yield [DynamicInt8()]
     if calibrated:
-        yield [SmoothQuant(), TransformerFusion(), DynamicInt8()]
-        yield [SmoothQuant(), StaticInt8()]
-    yield [StaticInt8()]
+        yield [*smooth, TransformerFusion(), DynamicInt8()]
+        yield [SmoothQuant(alpha=0.75, everywhere=True), StaticInt8()]
+    else:
+        yield [StaticInt8()]
 
 
 def _fused(made_of: MadeOf) -> list[Recipe]:

@@ -68,8 +68,9 @@ def _explain(trials: Trials, ending: Ending) -> Generator[Task, Reply, StopReaso
     """A deadline that comes now ended nothing that anybody waits for."""
     if trials.request.goal is None:
         return None
+    named = ending.candidate if ending.decision.winner or ending.decision.unproven else None
     try:
-        yield from metered(explain(trials, trials.request.goal, ending.candidate), trials.meter)
+        yield from metered(explain(trials, trials.request.goal, named), trials.meter)
     except Stopped as stop:
         return stop.reason if stop.reason == "cancelled" else None
     return None
@@ -114,7 +115,8 @@ def _answer(trials: Trials) -> Generator[Task, Reply, Ending]:
 
 def _search(trials: Trials, goal: Goal) -> Generator[Task, Reply, None]:
     """Try recipes and settings, cheaply at first."""
-    recipes = propose(trials.model.inspection, goal, calibrated=trials.splits.calibration is not None)
+    batch_size, calibrated = trials.request.workload.batch_size, trials.splits.calibration is not None
+    recipes = propose(trials.model.inspection, goal, calibrated=calibrated, batch_size=batch_size)
     yield from evaluate_original(trials)
     yield from examine_data(trials)
     yield from calibrate(trials, recipes)

@@ -30,7 +30,10 @@ def without_padding(model: ir.Model, context: Context, *, within_batch: bool) ->
         )
     trimmed = normalized(with_opset(model, OPSET, context))
     mask = trim(trimmed, found)
-    notes = [f"Columns that '{found.mask}' calls padding in every sample are cut off before anything is computed."]
+    notes = [
+        f"Columns that '{found.mask}' calls padding in every sample are cut off before anything is computed. What that "
+        "gains is a matter of the data: nothing where samples come without padding."
+    ]
     if within_batch:
         packed, count = _packed(model, trimmed, str(mask.name), found, context)
         if packed is not None:

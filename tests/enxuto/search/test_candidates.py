@@ -15,10 +15,16 @@ MLP = {"Gemm": 3, "Relu": 2, "Softmax": 1}
 
 
 def named(
-    operators: dict[str, int], goal: Goal | None = None, *, calibrated: bool = True, **facts: object
+    operators: dict[str, int],
+    goal: Goal | None = None,
+    *,
+    calibrated: bool = True,
+    batch_size: int = 1,
+    **facts: object,
 ) -> list[str]:
     inspection = a_model(operators=operators, **facts).inspection
-    return [recipe_name(recipe) for recipe in propose(inspection, goal or Goal(), calibrated=calibrated)]
+    proposed = propose(inspection, goal or Goal(), calibrated=calibrated, batch_size=batch_size)
+    return [recipe_name(recipe) for recipe in proposed]
 
 
 def test_convolutions_take_fixed_ranges_chosen_in_several_ways() -> None:
@@ -33,7 +39,13 @@ def test_transformers_are_fused_and_take_ranges_as_they_come() -> None:
         found = named(operators)
         assert found[0] == "transformer_fusion → dynamic_int8"
         assert "smooth_quant → transformer_fusion → dynamic_int8" in found
-        assert found.index("dynamic_int8") < found.index("static_int8")
+        assert found.index("dynamic_int8") < found.index("smooth_quant(alpha=0.75, everywhere=True) → static_int8")
+        assert not any("smooth" in name for name in named(operators, calibrated=False))
+
+
+def test_tokens_of_a_batch_are_packed_only_where_there_is_one() -> None:
+    for batch_size, packed in ((1, 0), (8, 1)):
+        assert sum("padding_removal →" in name for name in named(BERT, batch_size=batch_size)) == packed
 
 
 def test_products_and_recurrent_layers_take_ranges_as_they_come_first() -> None:
@@ -47,9 +59,9 @@ def test_products_and_recurrent_layers_take_ranges_as_they_come_first() -> None:
 def test_for_size_few_bits_come_first_with_and_without_data() -> None:
     small = Goal(minimize="size")
     assert named(RESNET, small)[:3] == [
-        "weight_only(bits=4)",
-        "weight_only(bits=4, method=hqq)",
+        "weight_only(bits=4, block_size=128, method=gptq)",
         "weight_only(bits=4, method=gptq)",
+        "weight_only(bits=4, method=gptq, embeddings=int8)",
     ]
     assert not any("gptq" in name for name in named(RESNET, small, calibrated=False))
     assert "weight_only(bits=4)" in named(RESNET, Goal(size_mb=1.0)), "a limit on size asks for it too"
