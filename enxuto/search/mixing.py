@@ -111,8 +111,9 @@ def _score_layers(trials: Trials, base: Candidate, timed: bool, fraction: float)
     layers = found(reply.outcome, Sensitivity).layers
     profiles: list[ModelProfile | None] = [None, None]
     if timed and layers:
-        profiles[0] = yield from profile(trials, Subject(model=trials.model.file, settings=base.settings), fraction)
-        profiles[1] = yield from profile(trials, subject_of(base), fraction)
+        for position, model in enumerate((trials.model.file, subject_of(base).model)):
+            # Times are seen under the usual runtime, whichever leads: OpenVINO fuses layers and tells them less apart.
+            profiles[position] = yield from profile(trials, Subject(model=model, settings=trials.usual), fraction)
     trials.layers = layer_scores(layers, *profiles)
 
 

@@ -8,7 +8,7 @@ from enxuto.machine import this_machine
 from enxuto.report import OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
-from enxuto.settings import OpenVinoSettings, RunSettings
+from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.steps import (
     ApplyRecipe,
     HostNoise,
@@ -114,7 +114,7 @@ def test_a_mixture_is_tried_under_the_settings_of_what_leads() -> None:
     world = World({"static_int8": near, KEPT: MIXED}, layers=LAYERS, profiles=dict(EVEN), under=under)
     report = ask(world, workload=Workload())
     assert any(candidate.name == f"{KEPT} @ openvino" for candidate in report.candidates)
-    assert all(step.subject.settings == OpenVinoSettings() for step in world.done if isinstance(step, ProfileModel))
+    assert all(step.subject.settings == OnnxRuntimeSettings() for step in world.done if isinstance(step, ProfileModel))
 
 
 def test_another_goal_is_answered_from_the_scores_and_only_the_new_mixture_is_made() -> None:
