@@ -20,9 +20,8 @@ from enxuto.errors import BadInput
 from enxuto.graph.fusion.attention import Attention
 from enxuto.graph.fusion.match import number
 from enxuto.graph.fusion.region import Region, results
+from enxuto.graph.fusion.trials import Trial, trials
 
-_SIZES = ((2, 5), (1, 1), (3, 9))
-"""Batch and sequence, where a model leaves them open."""
 _TOLERANCE = 1e-5
 """Of outputs near 1: both add in their own order."""
 _LOOSE_TOLERANCE = 0.01
@@ -31,8 +30,6 @@ _LOWEST = float(np.finfo(np.float32).min)
 _MASKING = -1000.0
 """A constant below this is what masked scores become."""
 _MASK_TYPES = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.FLOAT)
-_KEPT = (0.5, 1.0, 0.0)
-"""Shares of tokens that are not masked; tried in turn for every size."""
 _RIVAL = "the_fused_attention"
 
 
@@ -50,18 +47,17 @@ class Mask:
     """What is added to masked scores: tells what happens in a row where all are masked."""
 
 
-Feeds = dict[ir.Value, np.ndarray]
-
-
 def proven_mask(model: ir.Model, found: Attention, first: Mask | None, scratch: Path, seed: int) -> Mask | None:
     """The form that gives the numbers that the graph gives; None where none does, or where parts of it do not run.
 
     ``first`` is tried before the others: layers of a model mask alike.
     """
-    region = Region(model, [found.query, found.key, found.value], found.output)
-    feeds = _all_feeds(region, found, np.random.default_rng(seed)) if region.small() else []
+    projections = [found.query, found.key, found.value]
+    region = Region(model, projections, found.output)
+    hidden, random = found.heads * found.width, np.random.default_rng(seed)
+    drawn = trials(region, projections, hidden, random) if region.small() else []
     candidates = [*([first] if first is not None and first.added is None else []), *_masks(region, found)]
-    return next((mask for mask in candidates if feeds and _agrees(region, found, mask, feeds, scratch)), None)
+    return next((mask for mask in candidates if drawn and _agrees(region, found, mask, drawn, scratch)), None)
 
 
 def attention_nodes(found: Attention, mask: Mask, output: str) -> list[onnx.NodeProto]:
@@ -100,55 +96,11 @@ def _fills(region: Region) -> list[float]:
     return [one for one in numbers if one is not None and _LOWEST <= one < _MASKING]
 
 
-def _all_feeds(region: Region, found: Attention, random: np.random.Generator) -> list[Feeds]:
-    """Empty where some input's shape is not known."""
-    if not all(_drawable(value) for value in region.inputs):
-        return []
-    hidden = found.heads * found.width
-    sizes = dict.fromkeys(_size([found.query, found.key, found.value, *region.inputs], *size) for size in _SIZES)
-    return [
-        {value: _drawn(value, (*size, hidden), kept, random, value in (found.query, found.key, found.value))
-         for value in region.inputs}
-        for size in sizes for kept in _KEPT
-    ]  # fmt: skip
-
-
-def _drawable(value: ir.Value) -> bool:
-    """Of an input with more than three axes, such as an image, all but the batch must be known."""
-    shape = value.shape or ()
-    return (
-        value.dtype is not None
-        and len(shape) >= 2
-        and all(isinstance(dim, int) for dim in shape[3:])
-        and (len(shape) <= 3 or all(isinstance(dim, int) for dim in shape[1:]))
-    )
-
-
-def _size(values: Sequence[ir.Value], batch: int, sequence: int) -> tuple[int, int]:
-    """As wanted, or as the model fixes it."""
-    for value in values:
-        if _rank(value) not in (2, 3):
-            continue
-        given = [] if value.shape is None else [dim if isinstance(dim, int) else None for dim in value.shape]
-        batch, sequence = given[0] or batch, given[1] or sequence
-    return batch, sequence
-
-
-def _drawn(value: ir.Value, size: Sequence[int], kept: float, random: np.random.Generator, real: bool) -> np.ndarray:
-    given = zip(value.shape or (), size, strict=False)
-    shape = [dim if isinstance(dim, int) else wanted for dim, wanted in given]
-    shape += [dim for dim in list(value.shape or ())[len(size) :] if isinstance(dim, int)]
-    if real:
-        return random.standard_normal(shape, dtype=np.float32)
-    return (random.random(shape) < kept).astype((value.dtype or ir.DataType.FLOAT).numpy())
-
-
-def _agrees(region: Region, found: Attention, mask: Mask, feeds: Sequence[Feeds], scratch: Path) -> bool:
+def _agrees(region: Region, found: Attention, mask: Mask, drawn: Sequence[Trial], scratch: Path) -> bool:
     try:
         loaded = region.beside(attention_nodes(found, mask, _RIVAL), _RIVAL, scratch)
         return all(
-            _same(*results(loaded, one), _TOLERANCE if _KEPT[turn % len(_KEPT)] else _LOOSE_TOLERANCE)
-            for turn, one in enumerate(feeds)
+            _same(*results(loaded, one.feeds), _LOOSE_TOLERANCE if one.all_masked else _TOLERANCE) for one in drawn
         )
     except BadInput:
         return False

@@ -25,8 +25,9 @@ class Region:
         self.result = result
         stop = set(cuts) | _only_shapes(result, set(cuts))
         position = {node: number for number, node in enumerate(model.graph)}
-        self._nodes = sorted(behind(result, stop), key=lambda node: position.get(node, 0))
-        read = dict.fromkeys(value for node in self._nodes for value in node.inputs if value is not None)
+        self.nodes = sorted(behind(result, stop), key=lambda node: position.get(node, 0))
+        """In the order of the graph."""
+        read = dict.fromkeys(value for node in self.nodes for value in node.inputs if value is not None)
         self.constants = [value for value in read if value.is_initializer()]
         self.inputs = [
             value for value in read if not value.is_initializer() and (value in stop or value.producer() is None)
@@ -36,8 +37,8 @@ class Region:
     def small(self) -> bool:
         """Whether it is as small as masks and shapes are, and a chain of plain operators."""
         sizes = [value.const_value.size if value.const_value is not None else 0 for value in self.constants]
-        nested = any(a.type == ir.AttributeType.GRAPH for node in self._nodes for a in node.attributes.values())
-        return len(self._nodes) <= _LARGEST_NODES and max(sizes, default=0) <= _LARGEST_CONSTANT and not nested
+        nested = any(a.type == ir.AttributeType.GRAPH for node in self.nodes for a in node.attributes.values())
+        return len(self.nodes) <= _LARGEST_NODES and max(sizes, default=0) <= _LARGEST_CONSTANT and not nested
 
     def beside(self, rival: Sequence[onnx.NodeProto], output: str, scratch: Path) -> LoadedModel:
         """This part and other nodes that read the same, loaded as one model; both results are its outputs.
@@ -45,7 +46,7 @@ class Region:
         Raises BadInput where it cannot be loaded.
         """
         graph = onnx.helper.make_graph(
-            [*(ir.to_proto(node) for node in self._nodes), *rival],
+            [*(ir.to_proto(node) for node in self.nodes), *rival],
             "region",
             [_declared(str(value.name), value.dtype, len(value.shape or ())) for value in self.inputs],
             [_declared(str(self.result.name), ir.DataType.FLOAT), _declared(output, ir.DataType.FLOAT)],

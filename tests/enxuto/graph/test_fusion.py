@@ -191,6 +191,54 @@ def test_what_is_no_attention_or_is_read_elsewhere_is_left(given: dict[str, str]
     require_same(proto, found)
 
 
+WINDOW = """
+    width_of = Shape<start = 1, end = 2>(ids)
+    length_of = Squeeze(width_of)
+    place = Range(zero_int, length_of, one_int)
+    from = Unsqueeze(place, minus_one)
+    apart = Sub(from, place)
+    far = Abs(apart)
+    near = Less(far, window)
+"""
+TABLE = """
+    width_of = Shape<start = 1, end = 2>(ids)
+    some_rows = Slice(table, zero_1, width_of, zero_1)
+    near = Slice(some_rows, zero_1, width_of, one_1)
+"""
+OWN_PADDING = """
+    token = Equal(ids, pad)
+    real = Not(token)
+    near = Unsqueeze(real, ax12)
+"""
+NEAR_ALONE = "masked = Where(near, scaled, lowest)"
+BAND = np.abs(np.subtract.outer(np.arange(64), np.arange(64))) < 16
+SHOWN_BY_CONSTANTS = {
+    "a window longer than what is tried first": (WINDOW, {"window": np.array(16)}),
+    "a table of who is near": (TABLE, {"table": BAND}),
+    "a token that stands for padding": (OWN_PADDING, {"pad": np.array(2)}),
+    "a token far from zero": (OWN_PADDING, {"pad": np.array(77)}),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN_BY_CONSTANTS.values(), ids=SHOWN_BY_CONSTANTS)
+def test_a_mask_that_shows_in_long_or_certain_samples_only_is_not_lost(
+    case: tuple[str, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    proto = tiny.bert(mask=case[0], apply=NEAR_ALONE, check=False)
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in case[1].items())
+    found = fused(proto, tmp_path)
+    given = tiny.feeds(proto, 3, 40)
+    given["ids"][:, ::3] = case[1].get("pad", 5)
+    expected, after = outputs_of(proto, given)[0], outputs_of(found, given)[0]
+    np.testing.assert_allclose(after, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_table_of_who_went_before_is_recognised_at_its_whole_length(tmp_path: Path) -> None:
+    proto = tiny.bert(mask=TABLE, apply=NEAR_ALONE, check=False)
+    proto.graph.initializer.append(numpy_helper.from_array(np.tril(np.ones((64, 64), dtype=bool)), "table"))
+    assert attention(fused(proto, tmp_path))["unidirectional"] == 1
+
+
 GELUS_REFUSED = {
     "another constant": tiny.ERF_GELU.replace("root_two", "two_float"),
     "minus one": tiny.ERF_GELU.replace("Add(erf, one)", "Sub(erf, one)"),

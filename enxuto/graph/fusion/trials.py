@@ -1,0 +1,134 @@
+"""Made-up numbers to run a part of a graph on, of lengths and values at which whatever it does would show.
+
+A window, or a table of positions, shows only in sequences that reach beyond it, and a token that stands for padding
+only where it occurs. So lengths and values are taken from the part's own constants too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from enxuto.graph.fusion.match import number
+from enxuto.graph.fusion.region import Region
+from enxuto.graph.weights import is_constant
+
+_SIZES = ((2, 5), (1, 1), (3, 9))
+"""Batch and sequence, where a model leaves them open."""
+_LONGEST = 1024
+"""Beyond it, attention of one sample takes hundreds of megabytes."""
+_NO_POSITION = 1 << 20
+"""From here on a number is neither a position nor a token: it stands for a limit, or for all that there is."""
+_KEPT = (0.5, 1.0, 0.0)
+"""Shares of tokens that are not masked; tried in turn for every size."""
+_COMPARING = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+_MOVING = frozenset({"Add", "Clip", "Div", "Max", "Min", "Mod", "Mul", "Range", "Sub", "Trilu"})
+
+Feeds = dict[ir.Value, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Trial:
+    feeds: Feeds
+    all_masked: bool
+    """Whether every token is, where there is a mask."""
+
+
+def trials(region: Region, real: Sequence[ir.Value], width: int, random: np.random.Generator) -> list[Trial]:
+    """Of a part that reads ``real`` values [batch, sequence, width], and masks or tokens; the smallest first.
+
+    Empty where some input's shape is not known, and where what the part does may show in no sequence that can be run.
+    """
+    if not all(_drawable(value) for value in region.inputs):
+        return []
+    values, positions = _numbers(region)
+    furthest = max(positions, default=0)
+    read = [*real, *region.inputs]
+    if furthest + 2 > _LONGEST and _size(read, 1, 0)[1] == 0:
+        return []
+    longest = min(max([2 * furthest + 2, *_table_lengths(region)]), _LONGEST)
+    few = [0, 1, *(near for one in sorted(values) for near in (one - 1, one, one + 1))]
+    sizes = [(size, kept) for size in dict.fromkeys(_size(read, *size) for size in _SIZES) for kept in _KEPT]
+    drawn = [Trial(_drawn(region, real, (*size, width), [0, 1], kept, random), not kept) for size, kept in sizes]
+    if values:
+        drawn.append(Trial(_drawn(region, real, (*_size(read, *_SIZES[-1]), width), few, 0.5, random), False))
+    if longest > max(sequence for _, sequence in _SIZES):
+        drawn.append(Trial(_drawn(region, real, (*_size(read, 1, longest), width), [0, 1], 1.0, random), False))
+    return drawn
+
+
+def _numbers(region: Region) -> tuple[set[int], set[int]]:
+    """What tokens are compared with, 0 and 1 apart, and what positions are."""
+    values, positions = set[int](), set[int]()
+    fed = set(region.inputs)
+    for node in region.nodes:
+        given = [value for value in node.inputs if value is not None]
+        reads = node.op_type not in ("Shape", "Size") and not fed.isdisjoint(given)
+        if reads:
+            fed.update(node.outputs)
+        found = {round(one) for value in given if (one := _counted(node, value)) is not None}
+        if not reads:
+            positions |= {abs(one) for one in found if abs(one) < _NO_POSITION}
+        elif node.op_type in _COMPARING:
+            values |= {one for one in found if 1 < one < _NO_POSITION}
+    return values, positions
+
+
+def _counted(node: ir.Node, value: ir.Value) -> float | None:
+    """A constant that tokens or positions may be counted by: a whole number, or any that is compared with."""
+    whole = value.dtype is not None and value.dtype.is_integer()
+    counts = node.op_type in _COMPARING or (whole and node.op_type in _MOVING)
+    found = number(value) if counts else None
+    return found if found is not None and np.isfinite(found) else None
+
+
+def _table_lengths(region: Region) -> Iterator[int]:
+    for value in region.constants:
+        if is_constant(value) and value.const_value is not None:
+            yield max(value.const_value.shape.numpy(), default=0)
+
+
+def _drawable(value: ir.Value) -> bool:
+    """Of an input with more than three axes, such as an image, all but the batch must be known."""
+    shape = value.shape or ()
+    return (
+        value.dtype is not None
+        and len(shape) >= 2
+        and all(isinstance(dim, int) for dim in shape[3:])
+        and (len(shape) <= 3 or all(isinstance(dim, int) for dim in shape[1:]))
+    )
+
+
+def _size(values: Sequence[ir.Value], batch: int, sequence: int) -> tuple[int, int]:
+    """As wanted, or as the model fixes it."""
+    for value in values:
+        if value.shape is None or len(value.shape) not in (2, 3):
+            continue
+        given = [dim if isinstance(dim, int) else None for dim in value.shape]
+        batch, sequence = given[0] or batch, given[1] or sequence
+    return batch, sequence
+
+
+def _drawn(
+    region: Region, real: Sequence[ir.Value], size: Sequence[int], tokens: Sequence[int], kept: float,
+    random: np.random.Generator,
+) -> Feeds:  # fmt: skip
+    """Normal numbers for ``real`` values; for others, the first of the tokens where nothing is kept."""
+    return {value: _array(value, size, tokens, kept, random, value in real) for value in region.inputs}
+
+
+def _array(
+    value: ir.Value, size: Sequence[int], tokens: Sequence[int], kept: float, random: np.random.Generator, real: bool
+) -> np.ndarray:
+    given = zip(value.shape or (), size, strict=False)
+    shape = [dim if isinstance(dim, int) else wanted for dim, wanted in given]
+    shape += [dim for dim in list(value.shape or ())[len(size) :] if isinstance(dim, int)]
+    if real:
+        return random.standard_normal(shape, dtype=np.float32)
+    dtype = (value.dtype or ir.DataType.FLOAT).numpy()
+    if len(tokens) > 2 and dtype.kind in "iu":
+        return random.choice(np.array(tokens), shape).astype(dtype)
+    return (random.random(shape) < kept).astype(dtype)
