@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from enxuto.graph.weights import array_of, in_default_domain, input_of, is_constant
+from enxuto.graph.fusion.match import number
+from enxuto.graph.weights import in_default_domain, input_of, is_constant
 from enxuto.quantization.linear import Linear
 
 _HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "Identity", "MaxPool", "AveragePool", "GlobalAveragePool"})
@@ -86,20 +87,22 @@ class _Sets:
         self._parent: dict[ir.Value, ir.Value] = {}
         self._blocked: set[ir.Value] = set()
         self._roles: list[tuple[ir.Value, str, Linear | ir.Node]] = []
+        self._ranks: dict[ir.Value, int] = {}
 
     def add(self, node: ir.Node, linears: dict[ir.Node, Linear]) -> None:
         linear = linears.get(node)
         if linear is not None:
             self._note(node.inputs[0], "readers", linear)
             self._note(node.outputs[0], "writers", linear)
+            self._ranks[node.outputs[0]] = linear.weight.ndim
             return
         touched = [value for value in (*node.inputs, *node.outputs) if value is not None and not is_constant(value)]
         if (in_default_domain(node) and (node.op_type in _HOMOGENEOUS or _is_flatten(node) or _is_sum(node))) or (
             in_default_domain(node) and node.op_type == "PRelu" and is_constant(node.inputs[1])
         ):
-            self._join(touched)
+            self._pass_on(node, touched)
         elif in_default_domain(node) and node.op_type == "Clip" and _bounds(node)[0] == 0:
-            self._join(touched)
+            self._pass_on(node, touched)
             if _bounds(node)[1] < np.inf:
                 self._note(node.outputs[0], "clips", node)
         else:
@@ -124,6 +127,16 @@ class _Sets:
             getattr(found[self._root(value)], role).append(who)
         return [one for root, one in found.items() if root not in blocked]
 
+    def _pass_on(self, node: ir.Node, touched: Sequence[ir.Value]) -> None:
+        """Tensors of one rank have their channels on one axis; a sum of others counts axes from the end."""
+        self._join(touched)
+        ranks = {self._ranks.get(value) for value in touched if value not in node.outputs}
+        rank = ranks.pop() if len(ranks) == 1 else None
+        if rank is None:
+            self.block(touched[0])
+            return
+        self._ranks.update(dict.fromkeys(node.outputs, 2 if node.op_type == "Flatten" else rank))
+
     def _note(self, value: ir.Value | None, role: str, who: Linear | ir.Node) -> None:
         if value is not None:
             self._parent.setdefault(value, value)
@@ -135,8 +148,11 @@ class _Sets:
             self._parent[self._root(value)] = self._root(values[0])
 
     def _root(self, value: ir.Value) -> ir.Value:
-        while self._parent.get(value, value) is not value:
-            value = self._parent[value]
+        way = []
+        while (parent := self._parent.get(value, value)) is not value:
+            way.append(value)
+            value = parent
+        self._parent.update(dict.fromkeys(way, value))  # else a long chain of sums takes its square in steps
         return value
 
 
@@ -179,5 +195,6 @@ def _bounds(node: ir.Node) -> tuple[float, float]:
             attribute = node.attributes.get(name)
             found.append(default if attribute is None else attribute.as_float())
         else:
-            found.append(float(array_of(value)) if is_constant(value) else np.nan)
+            bound = number(value)
+            found.append(np.nan if bound is None else bound)
     return found[0], found[1]

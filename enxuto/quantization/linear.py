@@ -61,7 +61,8 @@ def _with_bias(node: ir.Node, weight: np.ndarray, axis: int, factor: float) -> L
         return Linear(node, weight, None, axis)
     bias = computed_array(given)
     channels = weight.shape[axis]
-    if bias is None or bias.size not in (1, channels) or bias.shape[-1:] not in ((), (1,), (channels,)):
+    by_channel = bias is not None and bias.size == channels and bias.shape[-1:] == (channels,)  # (n, 1) is by row
+    if bias is None or not (by_channel or bias.size == 1):
         return None
     if not np.isfinite(bias).all():
         return None

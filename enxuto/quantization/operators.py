@@ -11,6 +11,8 @@ CLIPPING = frozenset({"Relu", "Clip"})
 """Run by the quantization that follows them."""
 _OWN_RANGE = frozenset({"AveragePool", "GlobalAveragePool", "LeakyRelu", "Sigmoid", "Concat", "Add", "Mul"})
 """Run in integers when all inputs and the output are quantized, each with a range of its own."""
+_WITH_CONSTANTS = frozenset({"Concat", "Add", "Mul"})
+"""Any of whose inputs may be values, or constants."""
 _SAME_RANGE = frozenset(
     {
         "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Resize", "Slice",
@@ -22,7 +24,7 @@ _SAME_RANGE = frozenset(
 def follows(node: ir.Node) -> bool:
     """Whether a node can run in integers between two others that do."""
     own = in_default_domain(node) and node.op_type in _OWN_RANGE | CLIPPING
-    return (own or keeps_range(node)) and bool(data_inputs(node))
+    return (own or keeps_range(node)) and bool(data_inputs(node)) and _constants_have_a_range(node)
 
 
 def keeps_range(node: ir.Node) -> bool:
@@ -39,8 +41,16 @@ def keeps_range(node: ir.Node) -> bool:
 
 def data_inputs(node: ir.Node) -> list[ir.Value]:
     """The inputs that carry values, without shapes, indices and constants."""
-    inputs = node.inputs if node.op_type in ("Concat", "Add", "Mul") else node.inputs[:1]
+    inputs = node.inputs if node.op_type in _WITH_CONSTANTS else node.inputs[:1]
     return [value for value in inputs if value is not None and not is_constant(value)]
+
+
+def _constants_have_a_range(node: ir.Node) -> bool:
+    """Whether no constant among the values is empty, or infinite as masks are."""
+    if node.op_type not in _WITH_CONSTANTS:
+        return True
+    arrays = [array_of(value) for value in node.inputs if value is not None and is_constant(value)]
+    return all(array.size and np.isfinite(array).all() for array in arrays)
 
 
 def _pads_with_zero(node: ir.Node) -> bool:

@@ -101,14 +101,15 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
 
 
 def _channels(value: ir.Value | None) -> int | None:
-    """Of an image that a convolution made, told by its weight."""
+    """Of a float32 image that a convolution made, told by its weight; None for sequences and volumes."""
     for _ in range(16):
         node = value.producer() if value is not None else None
         if node is None:
             return None
         if node.op_type == "Conv" and in_default_domain(node):
             weight = input_of(node, 1)
-            return int(array_of(weight).shape[0]) if weight is not None and is_constant(weight) else None
+            array = array_of(weight) if weight is not None and is_constant(weight) else None
+            return len(array) if array is not None and array.ndim == 4 and array.dtype == np.float32 else None
         if node.op_type not in _KEEPS_CHANNELS or any(is_constant(each) for each in node.inputs[:1]):
             return None
         value = node.inputs[0]

@@ -42,6 +42,41 @@ def triple(activation: str = "Relu") -> ModelProto:
     return proto
 
 
+def of_two_ranks() -> ModelProto:
+    """A sum that broadcasts [8, 8] over the last two axes of images: its axis 1 is no channel."""
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[8, 8, 8, 8] x, float[8, 16] v) => (float[8, 8, 8, 8] y) {
+            a = Conv<pads = [1, 1, 1, 1]>(x, w1)
+            row = Gemm(v, w2)
+            sum = Add(a, row)
+            r = Relu(sum)
+            y = Conv<pads = [1, 1, 1, 1]>(r, w3)
+        }""")
+    random = np.random.default_rng(0)
+    wide = np.geomspace(0.01, 10, 8).reshape(-1, 1, 1, 1)
+    for name, array in {
+        "w1": random.standard_normal((8, 8, 3, 3)) * wide, "w2": random.standard_normal((16, 8)),
+        "w3": random.standard_normal((8, 8, 3, 3)),
+    }.items():  # fmt: skip
+        proto.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    return proto
+
+
+def test_a_sum_of_tensors_of_two_ranks_shares_no_channels(tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable):
+        equalized(of_two_ranks(), tmp_path)
+
+
+def test_bounds_of_a_clip_may_be_vectors_of_one_number(tmp_path: Path) -> None:
+    proto = triple("Clip(a, low, high)")
+    for name, bound in (("low", 0.0), ("high", 6.0)):
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([bound], dtype=np.float32), name))
+    found, _ = equalized(proto, tmp_path)
+    given = samples_for(proto)
+    assert drift(outputs_of(proto, given), outputs_of(found, given)) < 1e-5
+
+
 def weights(model: ModelProto) -> list[np.ndarray]:
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     return [arrays[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]

@@ -28,6 +28,20 @@ def operators(proto: ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in proto.graph.node)
 
 
+def test_a_bias_by_row_is_not_taken_for_one_by_column(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        square (float[batch, 16] v, float[8, 16] x) => (float[8, 8] y, float[batch, 32] z) {
+            y = Gemm(x, w, by_row)
+            z = MatMul(v, w2)
+        }""")
+    random = np.random.default_rng(0)
+    for name, shape in {"w": (16, 8), "by_row": (8, 1), "w2": (16, 32)}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(random.standard_normal(shape, dtype=np.float32), name))
+    given = samples_for(proto)
+    assert drift(outputs_of(proto, given), outputs_of(quantized(proto, tmp_path), given)) < 0.05
+
+
 def three_readers() -> ModelProto:
     """Query, key and value: three products of one tensor."""
     proto = parse_model("""

@@ -140,3 +140,30 @@ def test_other_slices_stay(end: int, start: str, tmp_path: Path) -> None:
     proto = with_weights(text, {"w": np.ones((4, 3, 1, 1))})
     model = prepared(ir.from_proto(proto), context(tmp_path))
     assert "Slice" in {node.op_type for node in model.graph}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("float", "8"), ("float", "8, 8, 8"), ("float16", "8, 8")],
+    ids=["a sequence", "a volume", "an image in half"],
+)
+def test_slices_of_what_is_no_float_image_stay(kind: str, shape: str, tmp_path: Path) -> None:
+    axes = shape.count(",") + 1
+    proto = with_weights(
+        f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        g ({kind}[batch, 3, {shape}] x) => ({kind}[batch, channels, {", ".join("hwd"[:axes])}] y) {{
+            zero = Constant<value = int64[1] {{0}}>()
+            far = Constant<value = int64[1] {{{2**63 - 1}}}>()
+            two = Constant<value = int64[1] {{2}}>()
+            a = Conv(x, w)
+            y = Slice(a, zero, far, two, two)
+        }}""",
+        {"w": np.ones((4, 3, *[1] * axes))},
+    )
+    if kind == "float16":
+        weight = numpy_helper.to_array(proto.graph.initializer[0]).astype(np.float16)
+        proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
+    model = prepared(ir.from_proto(proto), context(tmp_path))
+    samples = samples_for(proto)
+    np.testing.assert_array_equal(outputs_of(model, samples)[0], outputs_of(proto, samples)[0])

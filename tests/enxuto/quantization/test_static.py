@@ -153,6 +153,23 @@ def test_a_model_of_an_old_opset_is_raised_first(tmp_path: Path) -> None:
     assert drift(outputs_of(proto, samples), outputs_of(found, samples)) < 0.05
 
 
+def test_what_adds_an_infinite_constant_stays_in_floating_point(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        masked (float[batch, 8, 8, 8] x) => (float[batch, 8, 8, 8] y) {
+            a = Conv<pads = [1, 1, 1, 1]>(x, w)
+            s = Add(a, mask)
+            r = Relu(s)
+            y = Conv<pads = [1, 1, 1, 1]>(r, w)
+        }""")
+    weight, mask = np.random.default_rng(0).standard_normal((8, 8, 3, 3)) / 8, np.zeros((1, 8, 1, 1))
+    mask[:, 3] = -np.inf
+    for name, array in {"w": weight, "mask": mask}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    given = samples_for(proto, 32)
+    assert drift(outputs_of(proto, given), outputs_of(quantized(proto, tmp_path), given)) < 0.05
+
+
 def test_quantizing_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="quantized already"):
         quantized(quantized(residual(), tmp_path), tmp_path)
