@@ -59,8 +59,11 @@ class FolderFiles:
         together = self.folder / f"{digest}.model"
         together.mkdir(exist_ok=True)
         for name in (digest, *weights):
-            if name in self._places:  # another model has them
-                shutil.copyfile(self._places[name], together / name)
+            held = self._places.get(name)
+            if held == together / name:  # the same model was made before
+                (self.folder / name).unlink(missing_ok=True)
+            elif held is not None:  # another model has them
+                shutil.copyfile(held, together / name)
             else:
                 self._places[name] = self.path(name).rename(together / name)
         self._places[digest] = together / digest

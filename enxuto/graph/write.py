@@ -76,21 +76,21 @@ def _serialized(model: ir.Model, without: Mapping[str, object] = {}) -> bytes:
 
 def _without_external(model: ir.Model, placeholders: Mapping[str, ir.TensorProtocol] = {}) -> ir.Model:
     """A copy that holds its weights itself, but for those that a placeholder is given for."""
-    given = {
-        name: placeholders.get(name) or _in_memory(value.const_value)
-        for name, value in model.graph.initializers.items()
-        if name in placeholders or isinstance(value.const_value, ir.ExternalTensor)
-    }
-    if not given:
+    weights = [value for graph in model.graphs() for value in graph.initializers.values()]
+    if not placeholders and not any(isinstance(value.const_value, ir.ExternalTensor) for value in weights):
         return model
     copy = model.clone()
-    for name, tensor in given.items():
-        copy.graph.initializers[name].const_value = tensor
+    for graph in copy.graphs():  # branches and bodies hold weights too
+        for name, value in graph.initializers.items():
+            if graph is copy.graph and name in placeholders:
+                value.const_value = placeholders[name]
+            elif isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = _in_memory(value.const_value)
     return copy
 
 
-def _in_memory(tensor: ir.TensorProtocol | None) -> ir.TensorProtocol | None:
-    return None if tensor is None else ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def _write_in_parts(model: ir.Model, large: Mapping[str, ir.TensorProtocol], path: Path) -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from onnx.external_data_helper import set_external_data
 from onnx.parser import parse_model
 
 from enxuto.errors import BadInput
 from enxuto.graph.file import read_model, write_model
+from enxuto.runtimes import load_model
 from tests.support import tiny_models
 
 
@@ -47,6 +49,27 @@ def test_weights_in_other_files_are_read_beside_the_model_and_missed_by_name(tmp
     with pytest.raises(BadInput, match="weight1") as refusal:
         read_model(tmp_path / "in.onnx")
     assert refusal.value.code == "external_data"
+
+
+def test_weights_of_branches_in_other_files_are_taken_in_as_well(tmp_path: Path) -> None:
+    proto = tiny_models.branching()
+    weights = {tensor.name: tensor for tensor in proto.graph.initializer}
+    data = b""
+    for branch in next(node for node in proto.graph.node if node.op_type == "If").attribute:
+        tensor = branch.g.initializer.add()
+        tensor.CopyFrom(weights[branch.g.node[0].input[1]])
+        raw = tensor.raw_data
+        set_external_data(tensor, "weights.bin", len(data), len(raw))
+        tensor.ClearField("raw_data")
+        data += raw
+    del proto.graph.initializer[:]
+    (tmp_path / "weights.bin").write_bytes(data)
+    path = tiny_models.save(proto, tmp_path / "in.onnx")
+    (tmp_path / "alone").mkdir()
+    assert write_model(read_model(path), tmp_path / "alone" / "out.onnx") == []
+    x = np.ones((2, 6), dtype=np.float32)
+    before, after = (load_model(one).run({"x": x})[0] for one in (path, tmp_path / "alone" / "out.onnx"))
+    np.testing.assert_array_equal(before, after)
 
 
 def test_types_that_cannot_be_edited_are_refused_with_a_way_out(tmp_path: Path) -> None:
