@@ -15,15 +15,18 @@ class Editor:
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
         self._taken = _names(graph)
+        self._next: dict[str, int] = {}
+        """Number to try next, by name wanted: a name that is taken stays so."""
         self._nodes = 0
 
     def free_name(self, wanted: str) -> str:
         """``wanted``, or ``wanted_2``, ``wanted_3``, … where it is taken."""
         name = wanted
-        for number in count(2):
+        for number in count(self._next.get(wanted, 2)):
             if name not in self._taken:
                 break
             name = f"{wanted}_{number}"
+            self._next[wanted] = number + 1
         self._taken.add(name)
         return name
 
