@@ -31,6 +31,8 @@ _RUNS_TO_SCORE = 40
 _MOST_FOR_TIME, _MOST_FOR_ACCURACY = 1, 3
 _WITHIN = 1.2
 """Times the best of the others: layers in floating point seldom bring more."""
+_WORTH_TRYING = 0.01
+"""Share of the time that a mixture must be predicted to save. Less than the margin: what borders cost is a guess."""
 _FAITHFUL_SHARE = 0.5
 """Of the limit on what may be lost: below it nothing is to be bought back."""
 
@@ -143,7 +145,7 @@ def _proposals(trials: Trials, goal: Goal, base: Candidate, lossy: bool) -> list
 
 
 def _is_faster(trials: Trials, names: list[str], whole_us: float) -> bool:
-    return predicted_time_us(trials.layers, names) * (1 + trials.request.margin) < whole_us
+    return predicted_time_us(trials.layers, names) * (1 + _WORTH_TRYING) < whole_us
 
 
 def _excluding(base: Candidate, lists: list[list[str]]) -> Iterator[Recipe]:
