@@ -6,6 +6,7 @@ A no-break space stands between a number and its unit.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from enxuto.goal import Goal, MaxDrop, Thresholds
 from enxuto.report import Outcome, Verdict
@@ -39,6 +40,13 @@ OUTCOME_MARKS: dict[Outcome, str] = {
     "duplicate": "≡",
     "skipped": "…",
 }
+CONSTRAINT_WORDS = {
+    "max_drop": "the limit on what may be lost",
+    "size_mb": "the limit on the file's size",
+    "p95_ms": "the limit on the 95th percentile of the latency",
+    "memory_mb": "the limit on memory",
+}
+"""By the name of its field in a goal."""
 
 
 def unit(number: str, name: str) -> str:
@@ -82,6 +90,22 @@ def limit_percent(share: float) -> str:
     return unit(f"{100 * share:.4g}", "%")
 
 
+def shortfall(share: float) -> str:
+    """How far beyond a limit something is, as a share of it."""
+    return f"by {limit_percent(round(share, 3))}" if share < 1 else f"{1 + share:,.3g} times the limit"
+
+
+def blocking_words(constraint: str) -> str:
+    """Which constraint stands in the way, in a sentence."""
+    return f"{CONSTRAINT_WORDS.get(constraint, constraint)}: without it a candidate would do."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Conv, Gemm and MatMul."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def interval(estimate: Estimate) -> str:
     """A factor's interval: 1.81–1.92."""
     return f"{estimate.low:.2f}–{estimate.high:.2f}"
@@ -121,7 +145,7 @@ def drop_bound(drop: Drop | None) -> str:
 
 def decibels(value: float | None) -> str:
     """SQNR; outputs that are the same to the bit have none."""
-    return "exact" if value is None else unit(f"{value:.1f}", "dB")
+    return "exact" if value is None else unit(f"{value:.1f}".replace("-", "−"), "dB")
 
 
 def seconds(value: float) -> str:

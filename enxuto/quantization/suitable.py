@@ -7,6 +7,7 @@ import onnx_ir as ir
 from enxuto.errors import NotApplicable
 from enxuto.graph.traits import is_quantized, weight_types
 from enxuto.quantization.linear import Linear, linears
+from enxuto.words import listed, percent
 
 _SMALLEST_SHARE = 0.01
 """Of the weights, below which neither size nor speed would change by what can be measured."""
@@ -33,9 +34,11 @@ def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Li
     share = sum(one.weight.size for one in found) / max(_float_elements(model), 1)
     if share < _SMALLEST_SHARE:
         raise NotApplicable(
-            f"{' and '.join(sorted(operators))} hold {share:.2%} of the model's weights: nothing would be gained.",
+            f"{listed(sorted(operators))} hold {percent(share)} of the model's weights: nothing would be gained.",
             code="too_little_to_quantize",
-            hint="Use a technique that takes convolutions too, such as static_int8.",
+            hint="Leave this technique out of the recipe."
+            if "Conv" in operators
+            else "Use a technique that takes convolutions too, such as static_int8.",
         )
     return found
 

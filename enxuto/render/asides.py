@@ -16,16 +16,14 @@ _MOST_LAYERS = 3
 def asides(report: OptimizeReport) -> Iterator[tuple[str, str]]:
     """A short heading and a sentence or two each."""
     if report.blocking:
-        yield "in the way", report.blocking
+        yield "in the way", words.blocking_words(report.blocking)
     for one in report.nearest:
-        yield (
-            f"nearest, {one.name}",
-            f"it misses by {words.limit_percent(round(one.short_by, 3))}: " + ("; ".join(one.misses)),
-        )
+        by = f" ({words.shortfall(one.short_by)})" if one.short_by else ""
+        yield f"nearest, {one.name}", f"{'; '.join(one.misses)}{by}."
     for candidate in report.candidates:
         yield from _to_blame(candidate)
     if report.portability:
-        yield from _elsewhere(report.portability)
+        yield from _elsewhere(report.winner or report.unproven or "the best", report.portability)
     if report.data:
         yield from _data(report.data)
 
@@ -33,8 +31,7 @@ def asides(report: OptimizeReport) -> Iterator[tuple[str, str]]:
 def _to_blame(one: Candidate) -> Iterator[tuple[str, str]]:
     if one.diagnosis and one.diagnosis.layers:
         layers = ", ".join(
-            f"{layer.name} ({layer.operator}{f', −{words.decibels(layer.lost_db)}' if layer.lost_db else ''})"
-            for layer in one.diagnosis.layers[:_MOST_LAYERS]
+            f"{layer.name} ({layer.operator}{_lost(layer.lost_db)})" for layer in one.diagnosis.layers[:_MOST_LAYERS]
         )
         yield f"{one.name} loses most at", f"{layers}. {one.diagnosis.layers[0].advice}"
     if one.slower:
@@ -45,11 +42,16 @@ def _to_blame(one: Candidate) -> Iterator[tuple[str, str]]:
         yield f"{one.name} is slower at", f"{operators}."
 
 
-def _elsewhere(found: Portability) -> Iterator[tuple[str, str]]:
+def _lost(lost_db: float | None) -> str:
+    """Nothing where the error is no worse behind a layer than before it."""
+    return f", −{words.decibels(lost_db)}" if lost_db and lost_db > 0 else ""
+
+
+def _elsewhere(name: str, found: Portability) -> Iterator[tuple[str, str]]:
     for one in found.processors:
         if one.method != "measured":
             holds = {True: "holds its accuracy", False: "does not hold its accuracy", None: "not known"}[one.holds]
-            yield _PROCESSORS[one.processor], f"{holds}. {one.why}"
+            yield f"{name} on {_PROCESSORS[one.processor]}", f"{holds}. {one.why}"
 
 
 def _data(health: DataHealth) -> Iterator[tuple[str, str]]:

@@ -118,11 +118,14 @@ def _outcome(row: Row) -> Text:
 
 
 def _reasons(report: OptimizeReport) -> list[Text]:
-    """Why candidates are not in question, one line each, and what was found beside the verdict."""
+    """Why candidates are not in question, each reason once, and what was found beside the verdict."""
+    alike: dict[tuple[Outcome, str], list[str]] = {}
+    for one in report.candidates:
+        if one.reason:
+            alike.setdefault((one.outcome, one.reason), []).append(one.name)
     return [
-        Text.assemble((one.name, "bold"), f": {words.OUTCOME_WORDS[one.outcome]}. ", _plain(one.reason))
-        for one in report.candidates
-        if one.reason
+        Text.assemble((", ".join(names), "bold"), f" ({words.OUTCOME_WORDS[outcome]}): ", _plain(reason))
+        for (outcome, reason), names in alike.items()
     ] + [Text.assemble((name, "bold"), ": ", _plain(told)) for name, told in asides(report)]
 
 

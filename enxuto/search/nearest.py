@@ -8,15 +8,10 @@ from typing import Literal
 from enxuto.goal import Goal
 from enxuto.report import Candidate, NearMiss
 from enxuto.search.choose import broken_constraints
+from enxuto.words import blocking_words
 
 Constraint = Literal["max_drop", "size_mb", "p95_ms", "memory_mb"]
 _CONSTRAINTS: tuple[Constraint, ...] = ("max_drop", "size_mb", "p95_ms", "memory_mb")
-_WORDS: dict[Constraint, str] = {
-    "max_drop": "the limit on what may be lost",
-    "size_mb": "the limit on the file's size",
-    "p95_ms": "the limit on the 95th percentile of the latency",
-    "memory_mb": "the limit on memory",
-}
 _MOST = 3
 
 
@@ -50,7 +45,7 @@ def in_words(goal: Goal, misses: Sequence[NearMiss], constraint: Constraint | No
     if candidates == 1:
         return f"{nearest}."
     if constraint is not None:
-        return f"{nearest}. What stands in the way is {_WORDS[constraint]}: without it a candidate would do."
+        return f"{nearest}. What stands in the way is {blocking_words(constraint)}"
     asked = [name for name in _CONSTRAINTS if getattr(goal, name) is not None]
     return (
         f"{nearest}. No single one of the {len(asked)} constraints stands in the way: more than one is missed by each."

@@ -353,7 +353,7 @@ def searched_report(name: str = "block1/conv1") -> OptimizeReport:
             "candidates": [first, *report.candidates[1:]],
             "layers": layers,
             "nearest": [NearMiss(name=first.name, misses=["loses 2.3 %, at most 1 % is allowed"], short_by=1.3)],
-            "blocking": "Without the limit on the loss, static_int8 would do.",
+            "blocking": "max_drop",
             "portability": Portability(
                 processors=[
                     ProcessorAccuracy(processor="x86_vnni", method="measured", holds=True, why="It was measured here."),
