@@ -9,7 +9,7 @@ import numpy as np
 from enxuto.dataset import feeds_for
 from enxuto.dataset.preprocess import preprocess
 from enxuto.preprocessing import Preprocessing
-from enxuto.signature import TensorSpec, fixed_batch
+from enxuto.signature import TensorSpec
 from enxuto.workload import Workload
 
 _SAMPLES = 32
@@ -17,7 +17,7 @@ _BYTES = 256
 
 
 class RandomSamples:
-    """As a model declares its inputs, each batch from a seed of its own.
+    """As a model declares its inputs, each batch from a seed of its own; of a fixed batch axis that many at once.
 
     Where preprocessing says that an input is stored as bytes (a scale near 1/255), bytes are drawn and prepared;
     else numbers around zero.
@@ -34,12 +34,11 @@ class RandomSamples:
         return _SAMPLES
 
     def __call__(self, batch_size: int) -> Iterator[Mapping[str, np.ndarray]]:
-        size = fixed_batch(self._inputs) or batch_size
-        workload = self._workload.model_copy(update={"batch_size": size})
         for position, start in enumerate(range(0, _SAMPLES, batch_size)):
+            # Drawn at this size, not cut to it: the batch need not be the first axis of every input.
+            workload = self._workload.model_copy(update={"batch_size": min(batch_size, _SAMPLES - start)})
             feeds = feeds_for(self._inputs, workload, None, self._seed + position)
-            wanted = min(batch_size, _SAMPLES - start)
-            yield {name: self._prepared(name, array, position)[:wanted] for name, array in feeds.items()}
+            yield {name: self._prepared(name, array, position) for name, array in feeds.items()}
 
     def _prepared(self, name: str, array: np.ndarray, position: int) -> np.ndarray:
         how = self._how.get(name)

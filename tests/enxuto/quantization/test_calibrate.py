@@ -13,8 +13,10 @@ from onnx import ModelProto
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.quantization import calibrate
 from enxuto.quantization.calibrate import calibrate_model, observe
+from enxuto.quantization.random_samples import RandomSamples
 from enxuto.quantization.statistics import Statistics
 from enxuto.runtimes import load_model
+from enxuto.signature import TensorSpec
 from enxuto.steps import CalibrateModel, Samples
 from enxuto.workload import Workload
 from tests.support import tiny_models
@@ -127,6 +129,15 @@ def test_without_data_inputs_are_drawn_by_chance_and_said_to_be(tmp_path: Path) 
     assert image.range is not None
     assert image.range.low < -2
     assert image.range.high > 2
+
+
+def test_without_data_the_batch_need_not_be_the_first_axis_of_every_input(tmp_path: Path) -> None:
+    inputs = [
+        TensorSpec(name="x", dtype="float32", shape=["batch", 3]),
+        TensorSpec(name="state", dtype="float32", shape=[2, "batch", 5]),
+    ]
+    sizes = {(feeds["x"].shape, feeds["state"].shape) for feeds in RandomSamples(inputs, Workload(), {}, seed=0)(5)}
+    assert sizes == {((5, 3), (2, 5, 5)), ((2, 3), (2, 2, 5))}
 
 
 def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
