@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+from enxuto.errors import Finding
 from enxuto.goal import Goal
 from enxuto.report import Candidate, Measurements
 from enxuto.search.memory import lowest_memory
-from enxuto.search.plan import Reply, Task
+from enxuto.search.plan import PlanFailed, Reply, Task
 from enxuto.search.timing import Effort, SideBySide, time_side_by_side, with_times
 from enxuto.search.trial import Trials, subject_of
 from enxuto.steps import Failed, MeasureMemory, MemoryUse, Samples, Subject
@@ -58,7 +59,26 @@ def _time_group(
         for half in (group[:middle], group[middle:]):
             yield from _time_group(trials, half, effort, fraction + share, 0.0)
     elif isinstance(outcome, Failed):
+        yield from _require_that_the_original_runs(trials, effort, fraction)
         trials.fail(group[0], outcome.finding)
+
+
+def _require_that_the_original_runs(trials: Trials, effort: Effort, fraction: float) -> Generator[Task, Reply, None]:
+    """Without data nothing has run it yet, and a candidate is not to blame for what the original does not do."""
+    if trials.evaluated or trials.original.selection.latency:
+        return
+    alone = yield from _time_together(trials, [], effort, fraction, 0.0)
+    if isinstance(alone, Failed) and alone.finding.code == "model_fails_to_run":
+        raise PlanFailed(_about_the_original(trials, alone.finding))
+
+
+def _about_the_original(trials: Trials, finding: Finding) -> Finding:
+    inner = [axis for spec in trials.model.inspection.inputs for axis in (spec.shape or [])[1:]]
+    lengths = sorted({axis for axis in inner if isinstance(axis, str)})
+    hint = f", or the lengths of {', '.join(lengths)} in workload.dims: each is 1 otherwise" if lengths else ""
+    why = finding.detail.removeprefix("the model does not run on these inputs: ")
+    update = {"detail": f"The original does not run on random inputs: {why}", "hint": f"Give data{hint}."}
+    return finding.model_copy(update=update)
 
 
 def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
@@ -108,7 +128,9 @@ def time_models(
         effort,
         trials.request.margin,
         lambda load: trials.progress(
-            phase, f"timing {len(subjects)} models, load {load + 1}", fraction + share * load / effort.most
+            phase,
+            f"timing {len(subjects)} model{'s' * (len(subjects) > 1)}, load {load + 1}",
+            fraction + share * load / effort.most,
         ),
     )
     if isinstance(outcome, SideBySide):

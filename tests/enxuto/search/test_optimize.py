@@ -15,7 +15,7 @@ from enxuto.report import OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import PlanFailed, Reply, Stopped
-from enxuto.signature import DatasetInput
+from enxuto.signature import DatasetInput, TensorSpec
 from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency, Step
 from enxuto.techniques import MagnitudePruning
 from enxuto.workload import Workload
@@ -342,3 +342,24 @@ def test_a_resumed_search_repeats_nothing_and_reports_the_same():
 def test_the_pareto_front_holds_what_nothing_beats():
     world = World({"static_int8": INT8, "half_weights": HALF, "dynamic_int8": Facts(speedup=0.5, drop=0.003)})
     assert search(world).pareto == ["static_int8", "half_weights"], "the original is as good as half of it, and larger"
+
+
+def test_where_the_original_does_not_run_without_data_no_candidate_is_blamed():
+    fails = {"measure_latency": "model_fails_to_run"}
+    model = a_model(inputs=[TensorSpec(name="input", dtype="float32", shape=["batch", "sequence"])])
+    world = World({"static_int8": Facts(fails=fails), "half_weights": Facts(fails=fails)}, original=Facts(fails=fails))
+    plan = optimize(OptimizeOptions(workload=PLAIN), model, None, None, this_machine())
+    with pytest.raises(PlanFailed) as failure:
+        drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
+    finding = failure.value.finding
+    assert finding.code == "model_fails_to_run"
+    assert "The original does not run on random inputs" in finding.detail
+    assert "lengths of sequence in workload.dims" in finding.hint
+
+
+def test_a_candidate_that_does_not_run_without_data_is_a_row_where_the_original_does():
+    world = World({"static_int8": Facts(fails={"measure_latency": "model_fails_to_run"}), "half_weights": HALF})
+    plan = optimize(OptimizeOptions(workload=PLAIN), a_model(), None, None, this_machine())
+    report = drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
+    failed = next(each for each in report.candidates if each.name == "static_int8")
+    assert (failed.outcome, failed.code) == ("failed", "model_fails_to_run")
