@@ -2,7 +2,8 @@
 
 Runtimes fuse the same file differently, and a quantized copy differently again: one node here is three there. Nodes
 that were made of the same node of the file belong together, and so does what is linked through them. What is left is
-matched by what it computes and the tensor that it makes. Nodes that only move or convert data for the runtime's own
+matched by what it computes and the tensor that it makes, and what a runtime made and numbered itself by its order where
+there are as many in both. Nodes that only move or convert data for the runtime's own
 sake form one group for each type, so that the groups together are all of the time.
 """
 
@@ -20,6 +21,7 @@ _COPIED_NAME = re.compile(r"(_quant|_quantized|_QuantizeLinear|_DequantizeLinear
 _COPIED_TENSOR = re.compile(r"(_u?int8|_quantized|_real|_QuantizeLinear_Output|_DequantizeLinear_Output)$")
 _CONVERTS = re.compile(r"(Q|Deq)uantizeLinear")
 """Quantizers number these: the same name in two files says nothing."""
+_NUMBERED = re.compile(r"_[0-9]+$")
 HELPERS = frozenset(
     {"ReorderInput", "ReorderOutput", "Reorder", "Transpose", "QuantizeLinear", "DequantizeLinear",
      "DynamicQuantizeLinear", "Cast", "Convert", "MemcpyFromHost", "MemcpyToHost"}
@@ -45,8 +47,8 @@ def group_nodes(nodes: Sequence[NodeProfile], against: Sequence[NodeProfile]) ->
     both = (nodes, against)
     links = _Links((side, position) for side in (0, 1) for position in range(len(both[side])))
     _link(links, both, _names)
-    alone = {place for members in links.groups() if len({side for side, _ in members}) == 1 for place in members}
-    _link(links, both, _tensor, among=alone)
+    _link(links, both, _tensor, among=_alone(links))
+    _link_numbered(links, both, _alone(links))
     groups: list[list[str]] = [[""] * len(nodes), [""] * len(against)]
     for members in links.groups():
         name = _called([both[side][position] for side, position in members])
@@ -99,6 +101,26 @@ def _link(
     for found in places.values():
         if len({side for side, _ in found}) == 2:
             links.join(found)
+
+
+def _alone(links: _Links) -> set[_Place]:
+    """What has no counterpart on the other side yet."""
+    return {place for members in links.groups() if len({side for side, _ in members}) == 1 for place in members}
+
+
+def _link_numbered(
+    links: _Links, both: tuple[Sequence[NodeProfile], Sequence[NodeProfile]], among: set[_Place]
+) -> None:
+    """OpenVINO's GRUSequence_6937 is another's GRUSequence_6787: the first of its kind in both."""
+    kinds: dict[str, tuple[list[_Place], list[_Place]]] = defaultdict(lambda: ([], []))
+    for side, position in sorted(among):
+        node = both[side][position]
+        if not node.origin and node.op_type not in HELPERS and _NUMBERED.search(node.name):
+            kinds[f"{node.op_type} {_NUMBERED.sub('', node.name)}"][side].append((side, position))
+    for mine, theirs in kinds.values():
+        if len(mine) == len(theirs):
+            for pair in zip(mine, theirs, strict=True):
+                links.join(pair)
 
 
 def _names(node: NodeProfile) -> Iterator[str]:

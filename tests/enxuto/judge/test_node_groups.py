@@ -41,6 +41,14 @@ def test_exports_with_other_node_names_match_by_the_tensors_they_make() -> None:
     assert len(both) == 1
 
 
+def test_what_a_runtime_made_and_numbered_matches_in_its_order() -> None:
+    nodes = [ran("RNNSeq", name="GRUSequence_6937", ms=7.0), ran("RNNSeq", name="GRUSequence_7069", ms=8.0)]
+    against = [ran("RNNSeq", name="GRUSequence_6787", ms=1.0), ran("RNNSeq", name="GRUSequence_6921", ms=2.0)]
+    assert {(one.ms, one.against_ms) for one in groups(nodes, against)} == {(7.0, 1.0), (8.0, 2.0)}
+    apart = {(one.ms, one.against_ms) for one in groups(nodes, against[:1])}
+    assert apart == {(7.0, None), (8.0, None), (None, 1.0)}
+
+
 def test_helpers_of_the_runtime_form_groups_of_their_own() -> None:
     nodes = [ran("QuantizeLinear", "QuantizeLinear_41"), ran("QLinearConv", "conv"), ran("QuantizeLinear")]
     against = [ran("ReorderInput"), ran("nchwc.Conv", "conv"), ran("ReorderInput")]
