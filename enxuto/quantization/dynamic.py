@@ -11,29 +11,44 @@ import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from enxuto.errors import NotApplicable
 from enxuto.graph.edit import Editor
+from enxuto.graph.weights import in_default_domain
 from enxuto.quantization.affine import half_scales, quantize_weight, weight_scales
 from enxuto.quantization.linear import Linear, linears
-from enxuto.quantization.tables import store_tables
+from enxuto.quantization.tables import reads_table, store_tables
 
 OPERATORS = frozenset({"Gemm", "MatMul"})
 OPSET = 11
 """The first with DynamicQuantizeLinear."""
 
 
-def quantize_dynamic(model: ir.Model, *, per_channel: bool, embeddings: bool, weight_limit: int) -> list[str]:
-    """Edit a normalized model in place; returns notes."""
+def quantize_dynamic(
+    model: ir.Model, *, per_channel: bool, embeddings: bool, weight_limit: int, exclude: frozenset[str] = frozenset()
+) -> list[str]:
+    """Edit a normalized model in place; returns notes. Raises NotApplicable where everything is excluded."""
     rewriting = _Rewriting(model.graph, per_channel=per_channel, weight_limit=weight_limit)
-    products = list(linears(model.graph, OPERATORS))
+    products = [each for each in linears(model.graph, OPERATORS) if not exclude & {each.node.name, each.node.op_type}]
+    if not products:
+        raise NotApplicable(
+            "No matrix product is left to compute in integers.",
+            code="nothing_to_quantize",
+            hint="Exclude fewer nodes.",
+        )
     for linear in products:
         rewriting.product(linear)
-    stored = store_tables(model.graph) if embeddings else 0
+    stored = store_tables(model.graph, _lookups(model.graph, exclude)) if embeddings else 0
     ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
     _forget_shapes(model)
     notes = [f"Matrix products that compute in integers, with activations quantized at run time: {len(products)}."]
     if stored:
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     return notes
+
+
+def _lookups(graph: ir.Graph, exclude: frozenset[str]) -> list[ir.Node]:
+    every = (node for node in graph if node.op_type == "Gather" and in_default_domain(node) and reads_table(node))
+    return [node for node in every if not exclude & {node.name, node.op_type}]
 
 
 class _Rewriting:

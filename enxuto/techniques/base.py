@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
+
+from pydantic import StringConstraints
 
 from enxuto.schema import Value
 from enxuto.workload import Workload
@@ -13,6 +15,10 @@ from enxuto.workload import Workload
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
+
+
+NodeName = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+"""Of a node, as the model's own graph names it, or an operator type."""
 
 
 class Batches(Protocol):

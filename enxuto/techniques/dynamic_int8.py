@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from enxuto.techniques.base import Context, Technique, Work
+from enxuto.processor import Processor, processor_of
+from enxuto.techniques.base import Context, NodeName, Technique, Work
 
 
 class DynamicInt8(Technique):
@@ -22,6 +23,12 @@ class DynamicInt8(Technique):
     per_channel: bool = Field(True, description="One scale for each output column of a weight instead of one in all.")
     embeddings: bool = Field(
         True, description="Store tables that rows are gathered from in int8 too, with a scale for each row."
+    )
+    exclude: list[NodeName] = Field(
+        default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
+    )
+    processor: Processor | None = Field(
+        None, description="What integers are laid out for; null: the processor that the job names, else this machine's."
     )
 
     def requires(self, work: Work, context: Context) -> None:
@@ -42,6 +49,7 @@ class DynamicInt8(Technique):
             model,
             per_channel=self.per_channel,
             embeddings=self.embeddings,
-            weight_limit=weight_limit(context.instruction_sets),
+            weight_limit=weight_limit(self.processor or processor_of(context.instruction_sets)),
+            exclude=frozenset(self.exclude),
         )
         return work.with_model(model, *notes)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from enxuto.processor import Processor, processor_of
-from enxuto.techniques.base import Context, Technique, Work
-
-NodeName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+from enxuto.techniques.base import Context, NodeName, Technique, Work
 
 
 class StaticInt8(Technique):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from enxuto.errors import NotApplicable
-from enxuto.techniques.base import Context, Technique, Work
+from enxuto.techniques.base import Context, NodeName, Technique, Work
 
 if TYPE_CHECKING:
     from enxuto.quantization.weight_only import Stored, Way
@@ -52,7 +52,7 @@ class WeightOnly(Technique):
         "of which OpenVINO reads as well, or the file holds standard operators only and weights are restored at load, "
         "which OpenVINO undoes.",
     )
-    exclude: list[Annotated[str, StringConstraints(min_length=1, max_length=1024)]] = Field(
+    exclude: list[NodeName] = Field(
         default_factory=list,
         max_length=4096,
         description="Nodes whose weights stay in floating point, by name or by operator type.",

@@ -19,8 +19,8 @@ from tests.support.batches import context, drift, outputs_of, samples_for
 from tests.support.fused import kernels
 
 
-def quantized(proto: ModelProto, folder: Path, **given: bool) -> ModelProto:
-    done = apply_technique(DynamicInt8(**given), Work(ir.from_proto(proto)), context(folder))
+def quantized(proto: ModelProto, folder: Path, **given: object) -> ModelProto:
+    done = apply_technique(DynamicInt8.model_validate(given), Work(ir.from_proto(proto)), context(folder))
     return ir.to_proto(done.model)
 
 
@@ -113,3 +113,29 @@ def test_a_model_of_convolutions_is_refused_with_a_way_out(tmp_path: Path) -> No
         quantized(tiny_models.convnet(channels=64, classes=4), tmp_path)
     assert refusal.value.code == "too_little_to_quantize"
     assert "static_int8" in refusal.value.hint
+
+
+def test_what_is_excluded_stays_in_floating_point(tmp_path: Path) -> None:
+    proto = three_readers()
+    all_products = operators(quantized(proto, tmp_path))["MatMulInteger"]
+    name = next(node.name or node.output[0] for node in proto.graph.node if node.op_type == "MatMul")
+    named = ir.from_proto(proto)
+    first = next(node for node in named.graph if node.op_type == "MatMul")
+    first.name = name
+    one_less = quantized(ir.to_proto(named), tmp_path, exclude=[name])
+    assert operators(one_less)["MatMulInteger"] == all_products - 1
+    assert operators(one_less)["MatMul"] == operators(quantized(proto, tmp_path))["MatMul"] + 1
+    with pytest.raises(NotApplicable, match="No matrix product is left"):
+        quantized(proto, tmp_path, exclude=["MatMul"])
+
+
+def test_weights_take_seven_bits_where_pairs_of_products_would_saturate(tmp_path: Path) -> None:
+    largest = {
+        processor: max(
+            int(np.abs(numpy_helper.to_array(each).astype(np.int32)).max())
+            for each in quantized(three_readers(), tmp_path, processor=processor).graph.initializer
+            if each.data_type == onnx.TensorProto.INT8
+        )
+        for processor in ("x86_vnni", "x86_avx2")
+    }
+    assert largest == {"x86_vnni": 127, "x86_avx2": 63}
