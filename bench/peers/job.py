@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import shutil
@@ -71,16 +72,17 @@ def main(methods: Mapping[str, Callable[[Job], None]]) -> None:
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("method", choices=methods)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--calibration", type=Path)
+    parser.add_argument("model", type=_absolute)
+    parser.add_argument("folder", type=_absolute)
+    parser.add_argument("--calibration", type=_absolute)
     parser.add_argument("--transformer", action="store_true")
     given = parser.parse_args()
     out = given.folder / "out"
     out.mkdir(parents=True, exist_ok=True)
     imports_s = _cpu_s()
     error = None
-    with tempfile.TemporaryDirectory() as scratch:
+    # some tools leave files where they stand
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         try:
             methods[given.method](Job(given.model, given.calibration, out, Path(scratch), given.transformer))
         except BaseException as problem:  # noqa: BLE001 - whatever stops a peer is its result
@@ -96,6 +98,10 @@ def main(methods: Mapping[str, Callable[[Job], None]]) -> None:
     }
     (given.folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
     sys.exit(1 if error else 0)
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
 
 
 def _cpu_s() -> float:
