@@ -39,7 +39,10 @@ def without_padding(model: ir.Model, context: Context, *, within_batch: bool) ->
         if packed is not None:
             keep_signature(model, packed)
             return packed, [*notes, f"Between attentions, tokens lie end to end without padding: {count} operators."]
-        notes.append("Padding between samples is kept: no part of the model was recognised that treats tokens alone.")
+        notes.append(
+            "Padding between samples is kept: no part of the model was recognised that treats tokens alone, "
+            "or an output may be read from a position that the mask hides."
+        )
     keep_signature(model, trimmed)
     return trimmed, notes
 

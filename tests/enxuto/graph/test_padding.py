@@ -84,6 +84,28 @@ def test_a_sample_of_nothing_but_padding_harms_no_other(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
 
 
+LAST_BY_COUNT = """
+    count = ReduceSum<keepdims = 1>(mask, one_1)
+    last_place = Sub(count, one_1)
+    width_of = Shape<start = 1, end = 2>(mask)
+    length = Squeeze(width_of)
+    place = Range(zero_int, length, one_int)
+    is_last = Equal(place, last_place)
+    chosen = Cast<to = 1>(is_last)
+    chosen_wide = Unsqueeze(chosen, two)
+    picked = Mul(last, chosen_wide)
+    y = ReduceSum<keepdims = 0>(picked, one_1)
+"""
+
+
+def test_where_a_padded_token_may_be_read_tokens_stay_where_they_are(tmp_path: Path) -> None:
+    proto = tiny.bert(after=LAST_BY_COUNT)
+    done = after(proto, tmp_path, TransformerFusion(), PaddingRemoval())
+    for mask in MASKS.values():
+        given = {**tiny.feeds(proto, len(mask), 6), "mask": np.array(mask)}
+        assert drift(outputs_of(proto, given), outputs_of(done.model, given)) < 1e-5
+
+
 def test_int8_follows_it(tmp_path: Path) -> None:
     proto = tiny.legacy()
     done = after(proto, tmp_path, TransformerFusion(), PaddingRemoval(), DynamicInt8())
