@@ -22,8 +22,10 @@ from enxuto.metric import (
 )
 from enxuto.signature import ArraySpec, DatasetInspection, ModelInspection, TensorSpec
 
-_EMBEDDING = re.compile(r"embed|pool|feature|hidden|latent|vector|represent", re.IGNORECASE)
-"""In the name of an output whose columns are no classes."""
+_EMBEDDING = re.compile(
+    r"embed|pool|feature|hidden|latent|vector|represent|image|pixel|recon|audio|wave", re.IGNORECASE
+)
+"""In the name of an output whose columns are no classes: an embedding, or a flat picture."""
 _TO_LENGTH_ONE = frozenset({"LpNormalization", "ReduceL2"})
 """Operators that scale vectors to length one, as models do with embeddings."""
 _NO_LABELS = "the metric 'agreement' needs no labels"

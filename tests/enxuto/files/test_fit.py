@@ -86,6 +86,7 @@ def refusal(
         ([("boxes", "float32", ["batch", 85, 22, 22])], None, Agreement(by="cosine")),
         ([("unknown", "float32", None)], None, Agreement(by="cosine")),
         ([("sentence_embedding", "float32", ["batch", 384])], None, Agreement(by="cosine")),
+        ([("reconstructed_image", "float32", ["batch", 784])], None, Agreement(by="cosine")),
         ([("embedding", "float32", ["batch", 384])], ("float32", [10]), Spearman(of="pairs")),
         ([SCORES], ("int64", [10]), Spearman(of="pairs")),
     ],
