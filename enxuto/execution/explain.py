@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from enxuto.errors import EnxutoError, Finding, OutOfCapacity, StepCrashed
 from enxuto.execution.limits import Limits
+from enxuto.words import SPACE
 
 KILLED = "step_killed"
 """Code of a step whose process somebody else ended."""
@@ -100,7 +101,8 @@ def death(return_code: int, words: str, limits: Limits) -> EnxutoError:
 
 def plain(text: str) -> str:
     """Untrusted text, as it may stand in a finding: printable and not without end."""
-    printable = "".join(char if char.isprintable() or char == "\n" else "�" for char in _COLOR.sub("", text))
+    kept = f"\n{SPACE}"  # the space between a number and its unit counts as no printable character
+    printable = "".join(char if char.isprintable() or char in kept else "�" for char in _COLOR.sub("", text))
     return printable if len(printable) <= _LONGEST_DETAIL else f"{printable[:_LONGEST_DETAIL]}…"
 
 

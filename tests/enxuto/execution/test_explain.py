@@ -81,4 +81,5 @@ Extension modules: numpy (total: 1)
 
 def test_what_a_child_says_cannot_play_with_terminals_or_fill_a_database() -> None:
     assert plain("\x1b[31mred\x1b[0m \x07bell") == "red �bell"
+    assert plain("0.89\u00a0%") == "0.89\u00a0%"
     assert len(plain("x" * 100_000)) < 5_000
