@@ -78,7 +78,9 @@ class _Change:
             for position, output in enumerate(node.outputs):
                 if output in self._values and self._fixed(node, position, outputs=True):
                     self._hold(output, _graph_of(node), node)
-        self._held.update(value for value in graph.outputs if value in self._values and value.is_initializer())
+        for value in dict.fromkeys(graph.outputs):
+            if value in self._values and value.is_initializer():
+                self._hold(value, graph, None)
         for node in self._nodes:
             self._restore_inputs(node)
         self._restore_outputs()

@@ -36,15 +36,25 @@ Factors = dict[ir.Value, np.ndarray]
 
 
 def equalize(
-    graph: ir.Graph, placement: Placement, linears: Sequence[Linear], seen: Mapping[str, TensorStatistics]
+    graph: ir.Graph,
+    placement: Placement,
+    linears: Sequence[Linear],
+    seen: Mapping[str, TensorStatistics],
+    *,
+    seen_anew: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Edit the graph in place; returns the factors of each channel by the name of the tensor that was scaled."""
+    """Edit the graph in place; returns the factors of each channel by the name of the tensor that was scaled.
+
+    ``seen_anew``: ranges are to be taken from the graph as it is afterwards. Then upper bounds have to stay in it.
+    """
     factors: dict[str, np.ndarray] = {}
     outputs: dict[ir.Node, np.ndarray] = {}
     inputs: dict[ir.Node, np.ndarray] = {}
     integer = {*(one.node for one in placement.linears), *placement.followers}
     for shared in shared_channels(graph, linears):
-        if not all(_is_cut_off(clip.outputs[0], placement, integer) for clip in shared.clips):
+        if (seen_anew and shared.clips) or not all(
+            _is_cut_off(clip.outputs[0], placement, integer) for clip in shared.clips
+        ):
             continue
         found = _factors(shared, placement, seen)
         if found is None:

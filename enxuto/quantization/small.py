@@ -90,7 +90,8 @@ def restore(editor: Editor, weight: ir.Value, blocks: Blocks, *, by_columns: boo
     if integers.shape != shape:
         value = node("Reshape", [value, editor.weight(f"{name}_shape", np.array(shape, dtype=np.int64))], "shaped")
     editor.graph.insert_before(editor.graph[0], nodes)
-    weight.replace_all_uses_with(value)
+    for use in tuple(weight.uses()):  # a model may hand a weight out as well, as it is
+        use.node.replace_input_with(use.idx, value)
     editor.drop_if_unused(weight)
 
 

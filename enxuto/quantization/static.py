@@ -139,9 +139,10 @@ def _equalized(
     options: Options,
 ) -> dict[str, TensorStatistics]:
     """What is known of the tensors afterwards; histograms of all channels cannot be scaled but are made anew."""
-    factors = equalize(model.graph, placement, found, tensors)
+    anew = options.ranges.wants_histograms
+    factors = equalize(model.graph, placement, found, tensors, seen_anew=anew)
     known = {name: one for name, one in tensors.items() if name not in factors}
-    if not options.ranges.wants_histograms:
+    if not anew:
         after = {name: scaled_statistics(tensors[name], each) for name, each in factors.items() if name in tensors}
         known |= {name: one for name, one in after.items() if one is not None}
     return known

@@ -214,9 +214,10 @@ def _by_outputs(linear: Linear) -> np.ndarray:
 
 
 def _direct(linear: Linear) -> bool:
-    """Whether the weight is an initializer that the node reads as it is, and alone."""
-    weight = linear.node.inputs[1]
-    return is_constant(weight) and weight is not None and len(weight.uses()) == 1
+    """Whether the weight is an initializer that the node reads as it is, unscaled, and alone."""
+    weight, alpha = linear.node.inputs[1], linear.node.attributes.get("alpha")
+    plain = alpha is None or alpha.as_float() == 1.0
+    return plain and is_constant(weight) and weight is not None and len(weight.uses()) == 1
 
 
 def _worth_it(weight: ir.Value) -> bool:

@@ -67,6 +67,15 @@ def test_a_mask_of_minus_infinity_stays_a_mask_and_an_epsilon_stays_above_zero(t
     assert found[0][:, 8:].max() == 0
 
 
+def test_a_weight_that_is_handed_out_keeps_its_type(tmp_path: Path) -> None:
+    proto = tiny_models.tokens(vocabulary=40, width=16)
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [40, 16]))
+    samples = samples_for(proto)
+    expected, found = outputs_of(proto, samples), outputs_of(halved(proto, tmp_path), samples)
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert 0 < drift(expected, found) < 0.005
+
+
 def test_a_weight_beyond_the_format_keeps_its_node_in_float32(tmp_path: Path) -> None:
     proto = tiny_models.mlp()
     large = numpy_helper.to_array(proto.graph.initializer[0]).copy()

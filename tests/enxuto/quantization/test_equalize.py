@@ -77,6 +77,15 @@ def test_ranges_that_need_values_are_taken_again(calibration: str, tmp_path: Pat
     assert drift(outputs_of(proto, samples), outputs_of(done.model, samples)) < 0.15
 
 
+@pytest.mark.parametrize("calibration", ["minmax", "percentile", "mse", "entropy"])
+def test_an_upper_bound_holds_however_ranges_are_chosen(calibration: str, tmp_path: Path) -> None:
+    proto = uneven("Clip(a, zero, six)")
+    samples = {"x": 20 * samples_for(proto, 32)["x"]}
+    technique = StaticInt8.model_validate({"kind": "static_int8", "calibration": calibration})
+    done = apply_technique(technique, Work(ir.from_proto(proto)), context(tmp_path, samples))
+    assert drift(outputs_of(proto, samples), outputs_of(done.model, samples)) < 0.15
+
+
 def test_a_bound_that_nothing_else_enforces_stays(tmp_path: Path) -> None:
     proto = uneven("Clip(a, zero, six)")
     samples = {"x": 8 * samples_for(proto, 32)["x"]}

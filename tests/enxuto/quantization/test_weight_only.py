@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
@@ -197,6 +198,30 @@ def test_scales_of_many_blocks_take_16_bits(tmp_path: Path) -> None:
 def test_hqq_cannot_be_symmetric() -> None:
     with pytest.raises(ValidationError, match="hqq finds zero points"):
         WeightOnly(method="hqq", symmetric=True)
+
+
+@pytest.mark.parametrize("method", ["rtn", "gptq"])
+@pytest.mark.parametrize("kernel", ["matmul_nbits", "standard"])
+def test_a_product_that_scales_its_weights_scales_them_once(kernel: str, method: str, tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 21]>
+        scaled (float[batch, 32] x) => (float[batch, 32] y) { y = Gemm<alpha = 3.0, transB = 1>(x, w) }""")
+    weight = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    samples = samples_for(proto, 64)
+    found = stored(proto, tmp_path, bits=4, kernel=kernel, method=method)
+    assert drift(outputs_of(proto, samples), outputs_of(found, samples)) < 0.2
+
+
+def test_a_table_that_is_handed_out_stays_what_it_is(tmp_path: Path) -> None:
+    proto = tiny_models.tokens(vocabulary=40, width=64)
+    table = onnx.helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [40, 64])
+    proto.graph.output.append(table)
+    samples = samples_for(proto)
+    expected = outputs_of(proto, samples)
+    found = outputs_of(stored(proto, tmp_path, bits=4, kernel="standard"), samples)
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert drift(expected, found) < 0.2
 
 
 def test_gptq_asks_for_samples(tmp_path: Path) -> None:
