@@ -259,6 +259,12 @@ class _Workbench:
                 code="external_data",
                 hint="Put the model and the files of its weights into one folder.",
             )
+        if missing := [path for path in paths if not (folder / path).is_file()]:
+            raise BadInput(
+                f"The model keeps weights in '{missing[0]}', and there is no such file beside it.",
+                code="file_not_found",
+                hint="Put the model and the files of its weights into one folder.",
+            )
         return {path: self._take(folder / path) for path in paths}
 
     def dataset(self, path: str | Path | None) -> DatasetInput | None:

@@ -73,7 +73,7 @@ def test_a_link_out_of_the_folder_is_not_followed(apart: Path, tmp_path: Path) -
 
 def test_a_missing_file_is_named(apart: Path) -> None:
     apart.with_name(WEIGHTS).unlink()
-    with pytest.raises(BadInput, match=WEIGHTS) as refusal:
+    with pytest.raises(BadInput, match=f"keeps weights in .{WEIGHTS}") as refusal:
         enxuto.inspect(apart)
     assert refusal.value.code == "file_not_found"
 
