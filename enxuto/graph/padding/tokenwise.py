@@ -35,18 +35,18 @@ def token_wise(graph: ir.Graph, masked_by: ir.Value) -> TokenWise | None:
     if not attentions or not all(_hides_padding(node, masked_by) for node in attentions):
         return None
     known = {value for node in attentions for value in (*node.inputs[:3], node.outputs[0]) if value is not None}
-    alone = [node for node in graph if _data_inputs(node)]
+    alone = {node: data for node in graph if (data := _data_inputs(node))}
+    both_ways = [*alone.items(), *reversed(alone.items())]  # one way takes a turn for each node of a long chain
     grown = True
     while grown:
         before = len(known)
-        for node in alone:
-            data = _data_inputs(node)
+        for node, data in both_ways:
             if all(value in known for value in data):
                 known.update(node.outputs)
             elif len(data) == 1 and any(output in known for output in node.outputs):
                 known.update(data)
         grown = len(known) > before
-    nodes = [node for node in alone if all(value in known for value in _data_inputs(node))]
+    nodes = [node for node, data in alone.items() if all(value in known for value in data)]
     return _bounded(attentions, nodes)
 
 
