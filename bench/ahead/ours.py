@@ -2,8 +2,8 @@
 
     python -m bench.ahead.ours METHOD REQUEST FOLDER
 
-A goal (``latency``, ``size``, ``throughput-32``) is a whole search. A technique (``static_int8``) is applied alone: one
-calibration, one recipe, and the cost is that of the processes which did those two.
+A goal (``latency``, ``size``, ``throughput-32``) is a whole search. A technique (``static_int8``) is applied
+alone, as a job with a recipe does it, and the cost is that of the step's process, calibration included.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from enxuto.search.plan import Plan, PlanFailed, Progress, Task, found
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.splits import split_samples
 from enxuto.signature import DatasetInput
-from enxuto.steps import Applied, ApplyRecipe, Calibrated, CalibrateModel, Done, Failed, Samples, Step
+from enxuto.steps import Applied, ApplyRecipe, Done, Failed, Samples, Step
 
 T = TypeVar("T")
 
@@ -116,18 +116,7 @@ def _apply(method: str, wanted: Wanted, out: Path) -> dict[str, object]:
 
 
 def _one_recipe(recipe: Recipe, request: OptimizeOptions, model: Digest, samples: Samples | None) -> Plan[Digest]:
-    """A calibration where the recipe wants one, and the recipe."""
-    statistics = None
-    if recipe[0].needs_calibration:
-        calibrate = CalibrateModel(
-            model=model,
-            samples=samples,
-            preprocessing=request.preprocessing,
-            workload=request.workload,
-            seed=request.seed,
-        )
-        seen = yield from _outcome(calibrate)
-        statistics = seen.files[found(seen, Calibrated).file]
+    """As a job with a recipe does it: the step calibrates for itself."""
     apply = ApplyRecipe(
         model=model,
         recipe=recipe,
@@ -135,7 +124,6 @@ def _one_recipe(recipe: Recipe, request: OptimizeOptions, model: Digest, samples
         preprocessing=request.preprocessing,
         workload=request.workload,
         seed=request.seed,
-        statistics=statistics,
     )
     applied = yield from _outcome(apply)
     return applied.files[found(applied, Applied).file]
