@@ -77,7 +77,9 @@ def _invalid_body(error: ValidationError, body: bytes) -> BadRequest | Unprocess
         return BadRequest(errors[0]["msg"], code="json_malformed", hint="Check the body with a JSON parser.")
     faults = faults_of(errors, json.loads(body))
     return Unprocessable(
-        " ".join(f"{fault.pointer or '/'}: {fault.detail}." for fault in faults[:5]),
+        " ".join(
+            f"{fault.pointer or '/'}: {fault.detail}{'' if fault.detail.endswith('^') else '.'}" for fault in faults[:5]
+        ),
         code="invalid_body",
         hint="See `errors` for each place, and /docs for what may stand there.",
         errors=faults,

@@ -42,10 +42,13 @@ _MOST_FAULTS = 100
 _PATTERNS = {
     id_pattern("mdl"): "This is no id of a model: those are mdl_ and 26 letters and digits, as the upload answered",
     id_pattern("dst"): "This is no id of a dataset: those are dst_ and 26 letters and digits, as the upload answered",
+    id_pattern("job"): "This is no id of a job: those are job_ and 26 letters and digits, as submitting it answered",
     FILE_NAME: "A file's name has 1 to 255 characters, none of them a slash, a backslash or a control character",
     TARGET_NAME: "This is no name of a target: those are `any`, or as GET /v1/targets lists them",
     LAYOUT_PATTERN: "A layout is 2 to 8 capital letters, one for each axis, such as NHWC",
 }
+_PLACES = {"expression_fails": "/metric/expression", "earlier_does_not_fit": "/earlier"}
+"""Where in a body stands what the library found wrong by itself, by its code."""
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -116,7 +119,7 @@ def as_service_error(error: Exception) -> ServiceError:
         case HTTPException():
             return _of_framework(error)
         case BadInput():
-            return Unprocessable(error.detail, code=error.code, hint=error.hint)
+            return Unprocessable(error.detail, code=error.code, hint=error.hint, errors=_place(error))
         case OSError() if error.errno in _DISK_FULL:
             return _storage_full()
         case OperationalError() if "disk is full" in str(error):
@@ -124,6 +127,11 @@ def as_service_error(error: Exception) -> ServiceError:
         case OperationalError() | PoolTimeout():
             return _database_unavailable()
     return _broken()
+
+
+def _place(error: BadInput) -> list[Fault]:
+    pointer = _PLACES.get(error.code)
+    return [Fault(error.code, error.detail, pointer=pointer)] if pointer else []
 
 
 def faults_of(errors: list[ErrorDetails], body: object) -> list[Fault]:

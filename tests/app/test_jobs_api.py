@@ -212,7 +212,9 @@ def test_the_earlier_job_of_a_what_if_must_be_an_optimization_that_has_ended(ser
     answer = submit(service.http, model=model, earlier=queued)
     assert (answer.status_code, answer.json()["code"]) == (422, "earlier_does_not_fit")
     assert "is queued" in answer.json()["detail"]
-    assert submit(service.http, model=model, earlier="mdl_" + "0" * 26).status_code == 422, "no id of a job"
+    other = submit(service.http, model=model, earlier="mdl_" + "0" * 26)
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/earlier")
+    assert "no id of a job" in other.json()["detail"]
 
 
 def test_a_what_if_about_another_model_says_what_differs(service: LiveService, model: str) -> None:
@@ -222,6 +224,14 @@ def test_a_what_if_about_another_model_says_what_differs(service: LiveService, m
     answer = submit(service.http, model=model, earlier=earlier)
     assert (answer.status_code, answer.json()["code"]) == (422, "earlier_does_not_fit")
     assert "the model" in answer.json()["detail"]
+    assert answer.json()["errors"][0]["pointer"] == "/earlier"
+
+
+def test_an_expression_that_is_wrong_is_pointed_at(http: httpx.Client) -> None:
+    body = {"kind": "optimize", "model": "mdl_" + "0" * 26, "metric": {"kind": "expression", "expression": "outpt"}}
+    answer = http.post("/v1/jobs", json=body).json()
+    assert answer["errors"][0]["pointer"] == "/metric/expression"
+    assert answer["detail"].endswith("\n  outpt\n  ^")
 
 
 def test_what_a_job_names_must_be_ready(service: LiveService) -> None:
