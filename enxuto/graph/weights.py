@@ -53,19 +53,27 @@ def input_of(node: ir.Node, position: int) -> ir.Value | None:
 
 
 def initializers_behind(value: ir.Value | None) -> list[ir.Value]:
-    """The initializers that this value is made of by rearranging, cutting and joining; none where anything else is."""
-    if value is None:
-        return []
+    """The initializers that this value is made of by rearranging, cutting and joining, each once; none where anything
+    else is."""
+    return [] if value is None else _behind(value, {})
+
+
+def _behind(value: ir.Value, known: dict[ir.Value, list[ir.Value]]) -> list[ir.Value]:
+    """Each value on the way is looked at once, however often it is joined with itself."""
+    if value not in known:
+        known[value] = _sources(value, known)
+    return known[value]
+
+
+def _sources(value: ir.Value, known: dict[ir.Value, list[ir.Value]]) -> list[ir.Value]:
     if is_constant(value):
         return [value]
     producer = value.producer()
-    if producer is None or not in_default_domain(producer):
+    if producer is None or not in_default_domain(producer) or producer.op_type not in REARRANGEMENTS | _CUTS:
         return []
     sources = producer.inputs if producer.op_type == "Concat" else producer.inputs[:1]
-    if producer.op_type not in REARRANGEMENTS | _CUTS:
-        return []
-    found = [initializers_behind(source) for source in sources]
-    return [weight for part in found for weight in part] if all(found) else []
+    found = [_behind(source, known) if source is not None else [] for source in sources]
+    return list(dict.fromkeys(weight for part in found for weight in part)) if all(found) else []
 
 
 def computed_array(value: ir.Value | None) -> np.ndarray | None:
