@@ -29,6 +29,8 @@ class Row:
     winner: bool = False
     unproven: bool = False
     pareto: bool = False
+    first_look: bool = False
+    """Whether it was seen on fewer samples than the original beside it, so that the two metrics do not compare."""
 
 
 def rows(report: OptimizeReport) -> list[Row]:
@@ -59,6 +61,7 @@ def _rows(report: OptimizeReport, number: int, one: Candidate) -> Iterator[Row]:
         winner=one.name == report.winner,
         unproven=one.name == report.unproven,
         pareto=one.name in report.pareto,
+        first_look=0 < one.selection.samples < report.baseline.selection.samples,
     )
     if one.confirmation:
         yield Row(number=str(number), name=one.name, role="confirmation", seen=one.confirmation, size_bytes=size_bytes)

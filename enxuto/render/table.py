@@ -103,7 +103,7 @@ def _numbers(row: Row) -> dict[str, str]:
         "speedup": f"{words.factor(seen.speedup.value)} [{words.interval(seen.speedup)}]" if seen.speedup else "–",
         "p50": words.milliseconds(seen.latency.p50_ms if seen.latency else None),
         "size": words.size(row.size_bytes),
-        "metric": words.metric_value(seen.metric),
+        "metric": words.metric_value(seen.metric) + "*" * row.first_look,
         "drop ≤": words.drop_size(seen.drop.high, seen.drop.relative) if seen.drop else "–",
         "SQNR": "–" if seen.fidelity is None else words.decibels(seen.fidelity.sqnr_db),
     }
@@ -164,6 +164,7 @@ def _conditions(report: Report) -> str:
     legend = ""
     if isinstance(report, OptimizeReport):
         metric = f"; metric: {report.metric_name}" if report.metric else ""
+        metric += ", * of a first look at fewer samples" if any(row.first_look for row in rows(report)) else ""
         legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}{metric}. "
     where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work."
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")

@@ -65,6 +65,15 @@ def test_a_reason_that_candidates_share_is_told_once() -> None:
     assert "half_weights, weight_only (skipped): the deadline came first" in text
 
 
+def test_a_metric_of_fewer_samples_than_the_originals_says_so() -> None:
+    first, *rest = candidates()
+    looked = first.model_copy(update={"selection": first.selection.model_copy(update={"samples": 48})})
+    text = printed(optimize_report(candidates=[looked, *rest]), 200)
+    assert [first.name in line for line in text.splitlines() if "0.9833*" in line] == [True]
+    assert "* of a first look at fewer samples" in " ".join(text.split())
+    assert "*" not in printed(optimize_report(), 200)
+
+
 def test_the_verdict_comes_last_in_a_sentence() -> None:
     text = " ".join(printed(optimize_report()).split())
     assert f"▲ improved: {optimize_report().why}" in text
