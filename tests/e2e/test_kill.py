@@ -166,7 +166,7 @@ def test_a_worker_that_wakes_after_its_lease_ran_out_changes_nothing(tmp_path: P
     with hasty_service(tmp_path, workers=2) as service:
         job = start_job(service)
         asleep = int((service.record(job).worker or "").rpartition(":")[2])
-        os.kill(asleep, signal.SIGSTOP)
+        service.put_to_sleep(asleep)
         wait_for(lambda: service.record(job).attempt == 2)
         os.kill(asleep, signal.SIGCONT)
         assert_ended_well_and_once(service, job)

@@ -22,8 +22,12 @@ def children_of(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     """A dead process that nobody has asked after is dead."""
+    return state_of(pid) not in "ZX"
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for it: R, S, T, Z …; X where there is none."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+        return "X"

@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from app.core.database import make_engine, sessions
 from app.core.records import EventRecord, JobRecord, StepRecord
 from app.core.settings import Settings
-from tests.support.processes import children_of, is_alive
+from tests.support.processes import children_of, is_alive, state_of, wait_for
 
 Json = dict[str, Any]
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -76,6 +76,13 @@ class Service:
 
     def all_pids(self) -> list[int]:
         return [self.process.pid, *children_of(self.process.pid), *self.step_pids()]
+
+    def put_to_sleep(self, pid: int) -> None:
+        """Stop a process until SIGCONT, but not within a write: with SQLite's lock it would hold up everybody else."""
+        with self._sessions() as session:
+            session.connection()  # takes that lock, so that nobody else has it
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: state_of(pid) == "T")
 
     def upload(self, name: str, data: bytes, collection: str = "models") -> Json:
         """Upload and wait until it was inspected."""
