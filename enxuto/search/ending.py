@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enxuto.goal import Goal
 from enxuto.judge.speed import speed_verdict
@@ -52,7 +52,11 @@ def confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, Ending]:
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
         return Ending(Decision("inconclusive", why, winner=False, unproven=False), confirmed)
-    return Ending(decide(goal, trials.original, confirmed, trials.conditions(confirmed)), confirmed)
+    decision = decide(goal, trials.original, confirmed, trials.conditions(confirmed))
+    if decision.verdict == "no_gain":
+        verdict, why = _unless_untried(trials, decision.why)
+        decision = replace(decision, verdict=verdict, why=why)
+    return Ending(decision, confirmed)
 
 
 def chosen(trials: Trials, goal: Goal) -> Candidate | None:
@@ -78,12 +82,17 @@ def _why_no_gain(trials: Trials, goal: Goal, candidate: Candidate, gain: Estimat
 
 
 def _without_gain(trials: Trials, why: str, *, sure: bool = True) -> Ending:
-    """That the original stays; a candidate for which there was no time might have gained."""
+    """That the original stays."""
+    verdict, why = _unless_untried(trials, why)
+    return Ending(Decision(verdict if sure else "inconclusive", why, winner=False, unproven=False), None)
+
+
+def _unless_untried(trials: Trials, why: str) -> tuple[Verdict, str]:
+    """That nothing gains: a candidate for which there was no time might have."""
     untried = sum(candidate.outcome == "skipped" for candidate in trials.candidates)
     if untried:
-        why = f"{why} The deadline came before {untried} more could be tried."
-    verdict: Verdict = "no_gain" if sure and not untried else "inconclusive"
-    return Ending(Decision(verdict, why, winner=False, unproven=False), None)
+        return "inconclusive", f"{why} The deadline came before {untried} more could be tried."
+    return "no_gain", why
 
 
 def _why_none(trials: Trials, goal: Goal) -> str:

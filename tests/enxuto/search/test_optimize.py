@@ -281,6 +281,16 @@ def test_a_deadline_that_left_candidates_untried_proves_nothing_of_them():
     assert "more could be tried" in report.why
 
 
+def test_a_deadline_that_left_candidates_untried_proves_nothing_of_them_by_what_was_confirmed():
+    faded = World({"static_int8": Facts(speedup=1.5)}, proven=lambda facts: replace(facts, speedup=1.0))
+    report = _search_with_a_clock(faded, total_s=100.0, an_evaluation_s=40.0)
+    tried = next(each for each in report.candidates if each.name == "static_int8")
+    assert tried.confirmation is not None
+    assert (report.verdict, report.winner, report.stopped) == ("inconclusive", None, "deadline")
+    assert "brought no gain" in report.why
+    assert "more could be tried" in report.why
+
+
 def test_a_cancel_before_the_timing_names_nothing_that_misses_the_limit_or_was_not_judged():
     ruined = Facts(size_bytes=500_000, drop=0.3)
     world = World({"weight_only(bits=4)": ruined, "static_int8": INT8})
