@@ -98,9 +98,9 @@ def test_nothing_is_mixed_where_nothing_was_lost_and_nothing_is_slower() -> None
 
 
 def test_layers_are_not_scored_of_what_is_far_behind() -> None:
-    world = a_world(dynamic_int8=Facts(speedup=4.0, size_bytes=7, drop=0.0))
+    world = a_world(graph_optimization=Facts(speedup=4.0, size_bytes=7, drop=0.0))
     world.recipes["static_int8"] = Facts(speedup=2.0, size_bytes=1_000_000, drop=0.009, drop_spread=0.001)
-    assert ask(world).winner == "dynamic_int8"
+    assert ask(world).winner == "graph_optimization"
     assert "measure_sensitivity" not in world.kinds()
 
 
