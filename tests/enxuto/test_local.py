@@ -13,24 +13,39 @@ from enxuto.report import OptimizeReport, ReportAdapter
 from enxuto.techniques import HalfWeights, MagnitudePruning
 from tests.support import tiny_data, tiny_models
 
+SMALL = enxuto.Goal(minimize="size", max_drop=enxuto.MaxDrop(value=0.05))
+
+
+def saved_net(folder: Path) -> Path:
+    return tiny_models.save(tiny_models.convnet(channels=32), folder / "net.onnx")
+
+
+def saved_data(folder: Path) -> Path:
+    pictures = np.random.default_rng(1).standard_normal((400, 3, 8, 8)).astype(np.float32)
+    return tiny_data.labelled_by(tiny_models.convnet(channels=32), folder / "eval.npz", {"image": pictures})
+
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
-    return tiny_models.save(tiny_models.convnet(channels=32), tmp_path / "net.onnx")
+    return saved_net(tmp_path)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    pictures = np.random.default_rng(1).standard_normal((400, 3, 8, 8)).astype(np.float32)
-    return tiny_data.labelled_by(tiny_models.convnet(channels=32), tmp_path / "eval.npz", {"image": pictures})
+    return saved_data(tmp_path)
 
 
-def test_a_search_proves_a_smaller_file_and_delivers_it(net: Path, data: Path, tmp_path: Path):
-    out = tmp_path / "out"
-    goal = enxuto.Goal(minimize="size", max_drop=enxuto.MaxDrop(value=0.05))
-    report = enxuto.optimize(net, data, goal, out=out)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[OptimizeReport, Path]:
+    """What a search for the smallest file found, and the folder with what it left."""
+    folder = tmp_path_factory.mktemp("searched")
+    return enxuto.optimize(saved_net(folder), saved_data(folder), SMALL, out=folder / "out"), folder / "out"
+
+
+def test_a_search_proves_a_smaller_file_and_delivers_it(searched: tuple[OptimizeReport, Path]):
+    report, out = searched
     assert report.verdict == "improved", report.why
-    assert report.recommended.size_bytes < net.stat().st_size
+    assert report.recommended.size_bytes < (out.parent / "net.onnx").stat().st_size
     assert (out / "optimized.onnx").stat().st_size == report.recommended.size_bytes
     assert ReportAdapter.validate_json((out / "report.json").read_bytes()) == report
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -41,18 +56,16 @@ def test_a_search_proves_a_smaller_file_and_delivers_it(net: Path, data: Path, t
     }  # fmt: skip
 
 
-def test_another_goal_is_answered_from_a_report(net: Path, data: Path, tmp_path: Path):
-    small = enxuto.Goal(minimize="size", max_drop=enxuto.MaxDrop(value=0.05))
-    here = enxuto.Workload(runtimes=["onnxruntime"])
-    first = enxuto.optimize(net, data, small, workload=here, out=tmp_path / "first")
-    limited = small.model_copy(update={"size_mb": 1.0})
-    again = enxuto.optimize(
-        net, data, limited, workload=here, earlier=tmp_path / "first" / "report.json", out=tmp_path / "again"
-    )
+def test_another_goal_is_answered_from_a_report(
+    searched: tuple[OptimizeReport, Path], net: Path, data: Path, tmp_path: Path
+):
+    first, out = searched
+    limited = SMALL.model_copy(update={"size_mb": 1.0})
+    again = enxuto.optimize(net, data, limited, earlier=out / "report.json", out=tmp_path / "again")
     assert (again.winner, again.recommended.sha256) == (first.winner, first.recommended.sha256)
     assert again.candidates[0].selection == first.candidates[0].selection
     assert again.elapsed_s < first.elapsed_s / 2
-    delivered = (tmp_path / name / "optimized.onnx" for name in ("first", "again"))
+    delivered = (folder / "optimized.onnx" for folder in (out, tmp_path / "again"))
     assert len({path.read_bytes() for path in delivered}) == 1, "made again, and the same to the bit"
 
 
