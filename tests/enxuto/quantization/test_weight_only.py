@@ -129,16 +129,16 @@ def test_rows_that_blocks_do_not_divide_are_filled_up(length: int, method: str, 
 @pytest.mark.parametrize(
     ("given", "operators"),
     [
-        ({"bits": 4}, {"GatherBlockQuantized", "Tanh", "MatMulNBits", "Cast"}),
-        ({"bits": 8}, {"Gather", "Mul", "Tanh", "MatMulNBits", "Cast"}),
-        ({"bits": 4, "embeddings": "int8"}, {"Gather", "Mul", "Tanh", "MatMulNBits", "Cast"}),
-        ({"bits": 4, "embeddings": "float32"}, {"Gather", "Tanh", "MatMulNBits", "Cast"}),
+        ({"bits": 4}, "GatherBlockQuantized Tanh MatMulNBits Cast"),
+        ({"bits": 8}, "Gather Mul Tanh MatMulNBits Cast"),
+        ({"bits": 4, "embeddings": "int8"}, "Gather Mul Tanh MatMulNBits Cast"),
+        ({"bits": 4, "embeddings": "float32"}, "Gather Tanh MatMulNBits Cast"),
     ],
     ids=str,
 )
-def test_tables_are_stored_as_asked(given: dict[str, object], operators: set[str], tmp_path: Path) -> None:
+def test_tables_are_stored_as_asked(given: dict[str, object], operators: str, tmp_path: Path) -> None:
     found = stored(tiny_models.tokens(vocabulary=600, width=64), tmp_path, **given)
-    assert {node.op_type for node in found.graph.node} == operators
+    assert {node.op_type for node in found.graph.node} == set(operators.split())
     assert found.opset_import[0].version == 17, "nothing needed a newer one"
 
 
