@@ -11,6 +11,7 @@ import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.file import write_model
+from enxuto.graph.inner import exposed
 from enxuto.judge.few_samples import Batch
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.settings import OnnxRuntimeSettings
@@ -40,7 +41,7 @@ class InnerTensors:
         """Of every batch in turn; a tensor whose shapes differ is left out."""
         sizes = self._sizes(batches[0])
         for group in _groups(self.names, sizes):
-            sides = [self._load(_exposed(model, group)) for model in self._models]
+            sides = [self._load(exposed(model, group)) for model in self._models]
             for batch in batches:
                 left, right = (_by_name(side, batch, group) for side in sides)
                 for name in group:
@@ -85,16 +86,6 @@ def _groups(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str
         held += size
     if group:
         yield group
-
-
-def _exposed(model: ir.Model, names: Collection[str]) -> ir.Model:
-    copy = model.clone()
-    for node in copy.graph:
-        for output in node.outputs:
-            if output.name in names and not output.is_graph_output():
-                output.type = output.type or ir.TensorType(ir.DataType.FLOAT)
-                copy.graph.outputs.append(output)
-    return copy
 
 
 def _measured(model: ir.Model, names: Sequence[str]) -> tuple[ir.Model, dict[str, str]]:

@@ -21,6 +21,7 @@ from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.edit import Editor
 from enxuto.graph.feeds import filled
 from enxuto.graph.file import read_model, write_model
+from enxuto.graph.inner import exposed
 from enxuto.graph.normalize import normalized
 from enxuto.quantization.observe import Observer
 from enxuto.quantization.points import Points, points_of, prepared
@@ -148,7 +149,7 @@ class _Watched:
 
 def _write_with_outputs(model: ir.Model, names: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
     """Write the model with inner tensors, and the shape of each, as further outputs; returns the names of both."""
-    copy = model.clone()
+    copy = exposed(model, names)
     values = {output.name: output for node in copy.graph for output in node.outputs}
     editor = Editor(copy.graph)
     fetched, shapes = [], []
@@ -156,9 +157,6 @@ def _write_with_outputs(model: ir.Model, names: Sequence[str], path: Path) -> tu
         value = values.get(name)
         if value is None:
             continue
-        if not value.is_graph_output():
-            value.type = ir.TensorType(ir.DataType.FLOAT)
-            copy.graph.outputs.append(value)
         shape = editor.node("Shape", [value], f"{name}_shape")
         shape.outputs[0].type = ir.TensorType(ir.DataType.INT64)
         copy.graph.append(shape)

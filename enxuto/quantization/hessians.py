@@ -11,6 +11,7 @@ import onnx_ir as ir
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.feeds import filled
 from enxuto.graph.file import write_model
+from enxuto.graph.inner import exposed
 from enxuto.runtimes import LoadedModel, load_model
 from enxuto.signature import fixed_batch
 from enxuto.techniques.base import Batches, Context
@@ -66,7 +67,7 @@ def _streamed(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Rows of each tensor, float32 [positions, width], batch by batch."""
     path = context.scratch / "inputs_of_products.onnx"
-    write_model(_with_outputs(model, names), path)
+    write_model(exposed(model, names), path)
     loaded = load_model(path)
     path.unlink()
     fixed = fixed_batch(loaded.inputs)
@@ -76,17 +77,6 @@ def _streamed(
         arrays = _tensors(loaded, given)
         for name in names:
             yield name, _rows(arrays[name], given)
-
-
-def _with_outputs(model: ir.Model, names: Sequence[str]) -> ir.Model:
-    copy = model.clone()
-    values = {output.name: output for node in copy.graph for output in node.outputs}
-    for name in names:
-        value = values.get(name)
-        if value is not None and not value.is_graph_output():
-            value.type = ir.TensorType(ir.DataType.FLOAT)
-            copy.graph.outputs.append(value)
-    return copy
 
 
 def _tensors(loaded: LoadedModel, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
