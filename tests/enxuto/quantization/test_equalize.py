@@ -94,6 +94,7 @@ def test_a_bound_that_nothing_else_enforces_stays(tmp_path: Path) -> None:
     for node, name in zip(proto.graph.node[2:5:2], names, strict=True):
         node.name = name
     done = apply_technique(technique, Work(ir.from_proto(proto)), context(tmp_path, samples))
+    assert [node.op_type for node in done.model.graph].count("Clip") == 1
     assert drift(outputs_of(proto, samples), outputs_of(done.model, samples)) < 0.05
 
 
