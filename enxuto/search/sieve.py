@@ -26,13 +26,16 @@ FEWEST_KEPT, MOST_KEPT = 4, 7
 def reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
     """Mark what misses a constraint, or is ruined, on the samples that choose."""
     for candidate in trials.alive():
-        size_bytes = candidate.model.size_bytes if candidate.model else 0
-        broken = broken_constraints(goal, size_bytes, candidate.selection, surely=surely)
-        if not broken and (ruin := _ruin(goal, candidate.selection)):
-            broken = [ruin]
-        if broken:
+        if broken := _broken(goal, candidate, surely=surely):
             update = {"outcome": "infeasible", "reason": " and ".join(broken)}
             trials.replace(candidate.model_copy(update=update))
+
+
+def _broken(goal: Goal, candidate: Candidate, *, surely: bool) -> list[str]:
+    size_bytes = candidate.model.size_bytes if candidate.model else 0
+    broken = broken_constraints(goal, size_bytes, candidate.selection, surely=surely)
+    ruin = None if broken else _ruin(goal, candidate.selection)
+    return [ruin] if ruin else broken
 
 
 def _ruin(goal: Goal, seen: Measurements) -> str | None:
@@ -106,13 +109,18 @@ def bring_back(trials: Trials, goal: Goal) -> list[str]:
 
 
 def settle(trials: Trials) -> None:
-    """Say of what was set aside why, at the end: skipped where not all was seen of it that others are told by."""
+    """Say of what was set aside why, at the end: skipped where not all was seen of it that others are told by, and held
+    to the constraints as the others are where it was.
+    """
+    goal = trials.request.goal or Goal()
     for candidate in _still_aside(trials):
         why = trials.aside[candidate.name]
-        if trials.is_judged(candidate) and not is_unknown(trials.request.goal or Goal(), candidate):
-            trials.replace(candidate.model_copy(update={"notes": [*candidate.notes, why]}))
-        else:
+        if not trials.is_judged(candidate) or is_unknown(goal, candidate):
             trials.skip(candidate, why)
+            continue
+        broken = _broken(goal, candidate, surely=False)
+        update = {"outcome": "infeasible", "reason": " and ".join(broken)} if broken else {}
+        trials.replace(candidate.model_copy(update={**update, "notes": [*candidate.notes, why]}))
 
 
 def _still_aside(trials: Trials) -> Iterable[Candidate]:

@@ -125,6 +125,9 @@ def test_of_files_that_differ_in_numbers_alone_the_most_faithful_is_timed() -> N
     assert report.winner == "static_int8(calibration=mse)"
     assert row(report, "static_int8").selection.speedup is None
     assert "differs from static_int8(calibration=mse) in numbers alone" in row(report, "static_int8").notes[0]
+    lossy = row(report, "static_int8(calibration=percentile)")
+    assert lossy.outcome == "infeasible", "what is set aside is held to the limit as well"
+    assert "loses 2.00" in lossy.reason
 
 
 def test_one_calibration_serves_all_that_choose_ranges() -> None:
