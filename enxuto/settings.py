@@ -49,6 +49,9 @@ class OpenVinoSettings(_Settings):
     """Calls that may run at the same time."""
     dynamic_quantization: bool = False
     """Whether linear layers with compressed weights may quantize their inputs on the way."""
+    fixed_shapes: bool = False
+    """Whether the model is compiled for the shapes of a call alone, which makes calls of a model with symbolic axes
+    faster. A call of other shapes is answered too, after as long as loading takes: it is compiled anew for them."""
 
 
 RunSettings = Annotated[OnnxRuntimeSettings | OpenVinoSettings, Field(discriminator="runtime")]

@@ -27,6 +27,11 @@ def fixed_batch(inputs: Sequence[TensorSpec]) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def has_free_axes(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether some axis of an input is left open by the file."""
+    return any(spec.shape is None or not all(isinstance(axis, int) for axis in spec.shape) for spec in inputs)
+
+
 class ModelInspection(Value):
     """What a model file says of itself."""
 

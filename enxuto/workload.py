@@ -23,3 +23,6 @@ class Workload(Value):
     """Sizes of symbolic dimensions that the data does not settle, by name."""
     runtimes: list[RuntimeName] = Field(default=["onnxruntime", "openvino"], min_length=1, max_length=8)
     """Runtimes allowed. The first one is what the original is run by."""
+    fixed_shapes: bool = True
+    """Whether all calls have the same shapes, so that ``optimize`` may find a model fastest that is compiled for them
+    alone; false where batches or lengths change from call to call."""

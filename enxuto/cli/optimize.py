@@ -79,6 +79,14 @@ def optimize(
             rich_help_panel=options.CONDITIONS,
         ),
     ] = None,
+    fixed_shapes: Annotated[
+        bool,
+        typer.Option(
+            "--fixed-shapes/--changing-shapes",
+            help="Whether all calls have the shapes of this workload, so that a runtime may compile for them alone.",
+            rich_help_panel=options.CONDITIONS,
+        ),
+    ] = True,
     deadline: options.Deadline = None,
     seed: options.Seed = 0,
     server: options.Server = None,
@@ -116,7 +124,7 @@ def optimize(
         preprocessing=reading.preprocessing(preprocessing),
         metric=reading.metric(metric),
         margin=reading.share(margin, "--margin"),
-        workload=reading.workload(batch_size, threads, dim, reading.runtimes(runtime)),
+        workload=reading.workload(batch_size, threads, dim, reading.runtimes(runtime), fixed_shapes=fixed_shapes),
         deadline_s=reading.seconds(deadline),
         seed=seed,
         processors=processors or [],

@@ -78,11 +78,16 @@ def max_drop(limit: str | None, confidence: str | None, absolute: bool) -> MaxDr
 
 
 def workload(
-    batch_size: int, threads: int, dims: list[str] | None, runtimes: list[RuntimeName] | None = None
+    batch_size: int,
+    threads: int,
+    dims: list[str] | None,
+    runtimes: list[RuntimeName] | None = None,
+    *,
+    fixed_shapes: bool = True,
 ) -> Workload:
     sizes = dict(_dim(text) for text in dims or [])
     allowed = {} if runtimes is None else {"runtimes": runtimes}
-    return valid(Workload, batch_size=batch_size, threads=threads, dims=sizes, **allowed)
+    return valid(Workload, batch_size=batch_size, threads=threads, dims=sizes, fixed_shapes=fixed_shapes, **allowed)
 
 
 def _dim(text: str) -> tuple[str, int]:

@@ -36,11 +36,20 @@ class OpenVinoModel:
     def __init__(self, path, settings):
         import openvino
 
-        self.request = openvino.Core().compile_model(str(path), "CPU", settings["config"]).create_infer_request()
-        self.shapes = set()
+        self.core, self.path, self.settings, self.shapes = openvino.Core(), str(path), settings, set()
+        if not settings["fixed_shapes"]:
+            self.compile({})
+
+    def compile(self, shapes):
+        model = self.core.read_model(self.path)
+        model.reshape(shapes)
+        self.request = self.core.compile_model(model, "CPU", self.settings["config"]).create_infer_request()
 
     def run(self, feeds):
         shapes = tuple((name, array.shape) for name, array in sorted(feeds.items()))
+        if self.settings["fixed_shapes"] and shapes not in self.shapes:
+            self.shapes.clear()  # as long as all calls have the same shapes, this happens once
+            self.compile(dict(shapes))
         if shapes in self.shapes:
             found = self.request.infer(feeds)
             return [found[position] for position in range(len(found))]

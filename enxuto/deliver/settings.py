@@ -41,4 +41,4 @@ def _options(settings: RunSettings, threads: int) -> dict[str, object]:
                 "session_config": onnxruntime_config(settings),
             }
         case OpenVinoSettings():
-            return {"config": openvino_config(settings, threads)}
+            return {"config": openvino_config(settings, threads), "fixed_shapes": settings.fixed_shapes}

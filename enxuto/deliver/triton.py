@@ -128,6 +128,8 @@ def _openvino(settings: OpenVinoSettings, threads: int, instances: int) -> Itera
         yield "# processor has it."
     if settings.dynamic_quantization:
         yield "# Measured with dynamic quantization, which the backend cannot be asked for."
+    if settings.fixed_shapes:
+        yield "# Measured as compiled for one set of shapes, which the backend does for a file with fixed axes alone."
 
 
 def _parameter(key: str, value: int | str) -> str:

@@ -13,7 +13,15 @@ from enxuto.preprocessing import Preprocessing
 from enxuto.recipe import Recipe
 from enxuto.render.repeat_load import load_words, number, runtime_argument
 from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
-from enxuto.request import MARGIN, BenchmarkOptions, CompareOptions, JudgedOptions, ProfileOptions, RunOptions
+from enxuto.request import (
+    MARGIN,
+    BenchmarkOptions,
+    CompareOptions,
+    JudgedOptions,
+    OptimizeOptions,
+    ProfileOptions,
+    RunOptions,
+)
 from enxuto.scenario import Offline
 from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.workload import Workload
@@ -178,4 +186,4 @@ def _workload(request: RunOptions) -> list[str]:
         words += ["--threads", str(workload.threads)]
     for name, length in workload.dims.items():
         words += ["--dim", f"{name}={length}"]
-    return words
+    return words if workload.fixed_shapes or not isinstance(request, OptimizeOptions) else [*words, "--changing-shapes"]

@@ -74,8 +74,11 @@ class Recording:
 class Recorder(Protocol):
     """A model in memory whose calls are recorded."""
 
-    nodes: int
-    """That it runs in one call, if none is repeated."""
+    @property
+    def nodes(self) -> int:
+        """That it runs in one call, if none is repeated; to be asked after a first call."""
+        ...
+
     repeats: bool
     """Whether a loop may run nodes many times in one call."""
 

@@ -19,8 +19,12 @@ from enxuto.search.variants import (
     propose_variants,
     variant_name,
 )
-from enxuto.settings import RunSettings
+from enxuto.settings import OpenVinoSettings, RunSettings
 
+_COMPILED_ANEW = (
+    "Compiled for calls that all have the same shapes: a call of others is answered after as long as loading takes. "
+    "Where shapes change from call to call, ask with workload.fixed_shapes false."
+)
 _Settled = tuple[Candidate, RunSettings]
 
 
@@ -130,6 +134,7 @@ def _variant(base: Candidate, settings: RunSettings, trials: Trials) -> Candidat
         model=base.model,
         settings=settings,
         outcome="feasible",
+        notes=[_COMPILED_ANEW] if isinstance(settings, OpenVinoSettings) and settings.fixed_shapes else [],
     )
 
 
@@ -143,7 +148,7 @@ def _score(
         seen = base.selection
         accuracy = Measurements(metric=seen.metric, samples=seen.samples, drop=seen.drop, fidelity=seen.fidelity)
         note = f"Its accuracy is that of {base.name}: these settings change how fast a model answers, not what."
-        trials.replace(variant.model_copy(update={"selection": accuracy, "notes": [note]}))
+        trials.replace(variant.model_copy(update={"selection": accuracy, "notes": [*variant.notes, note]}))
     elif fully:
         yield from evaluate(trials, variant, fraction)
     else:

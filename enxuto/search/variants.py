@@ -1,10 +1,13 @@
 """Which run settings are worth a try on what the search has found so far: a few, the most promising first.
 
-A setting is tried where it can pay. Early, before anything is timed: another runtime for every file, since which one is
-faster differs from file to file, and bfloat16 where the processor has it and the model computes in floating point.
-Late, on what leads: fewer or sleeping threads where there are several, branches at the same time where the graph has
-them, no arena where memory is what counts. Lower graph levels are not tried: on four convolutional networks they took
-1.6 to 2 times as long, and as long on others.
+A setting is tried where it can pay. Early, before anything is timed: another runtime for every file, since which one
+is faster differs from file to file, and bfloat16 where the processor has it and the model computes in floating point.
+OpenVINO compiles a model with free axes for the workload's shapes, where those stay the same: that took a sixth off a
+call of a small convolutional network, a fifth off a small transformer's, and never added anything. ONNX Runtime is not
+told of fixed axes: its fusions of attention were lost by it, and calls took 1.4 to 6 times as long. Late, on what
+leads: fewer or sleeping threads where there are several, branches at the same time where the graph has them, no arena
+where memory is what counts. Lower graph levels are not tried: on four convolutional networks they took 1.6 to 2 times
+as long, and as long on others.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from enxuto.recipe import TriedRecipe
 from enxuto.search.candidates import made_of
 from enxuto.search.choose import AT
 from enxuto.settings import DEFAULT_SETTINGS, OnnxRuntimeSettings, OpenVinoSettings, RunSettings
-from enxuto.signature import ModelInspection
+from enxuto.signature import ModelInspection, has_free_axes
 from enxuto.techniques import DynamicInt8, StaticInt8, WeightOnly
 from enxuto.workload import Workload
 
@@ -27,6 +30,8 @@ MOST_VARIANTS = 6
 """On what leads. Each costs an evaluation and its share of the timing."""
 MOST_ON_OTHER_RUNTIMES = 10
 """Likewise, of files that nothing is known of but what they lose."""
+_CHANGES_RESULTS = ("precision", "dynamic_quantization", "fixed_shapes")
+"""Of OpenVINO's settings. Fixed shapes may bring other kernels, which add up in another order."""
 BASES = 2
 """Candidates that are tried under other settings, beside the original."""
 
@@ -64,7 +69,8 @@ def propose_variants(
     """Variants of the bases, which stand best first."""
     if goal.objective == "size" and goal.p95_ms is None:
         return []
-    proposed = _by_memory(bases, workload) if goal.objective == "memory" else _by_speed(bases, inspection, workload)
+    by_memory = goal.objective == "memory"
+    proposed = _by_memory(bases, inspection, workload) if by_memory else _by_speed(bases, inspection, workload)
     new = (each for each in proposed if Base(bases[each.base].recipe, each.settings) not in bases)
     return list(islice(new, MOST_VARIANTS))
 
@@ -74,8 +80,7 @@ def changes_results(settings: RunSettings, usual: RunSettings) -> bool:
     if isinstance(settings, OnnxRuntimeSettings) and isinstance(usual, OnnxRuntimeSettings):
         return (settings.graph_level, settings.denormals_as_zero) != (usual.graph_level, usual.denormals_as_zero)
     if isinstance(settings, OpenVinoSettings) and isinstance(usual, OpenVinoSettings):
-        same = settings.precision == usual.precision
-        return not same or settings.dynamic_quantization != usual.dynamic_quantization
+        return any(getattr(settings, name) != getattr(usual, name) for name in _CHANGES_RESULTS)
     return True
 
 
@@ -93,19 +98,21 @@ def _on_other_runtimes(
     recipes: Sequence[TriedRecipe], inspection: ModelInspection, workload: Workload, machine: Machine
 ) -> Iterator[Variant]:
     original, by_products = len(recipes) - 1, made_of(inspection).by_products
-    yield from (Variant(original, settings) for settings in _others(workload))
+    openvino = OpenVinoSettings(fixed_shapes=_may_fix_shapes(inspection, workload))
+    yield from (Variant(original, settings) for settings in _others(inspection, workload))
     bfloat16 = "openvino" in workload.runtimes and machine.has_bfloat16
     if bfloat16 and _computes_in_floats(recipes[original], inspection):
-        yield Variant(original, OpenVinoSettings(precision="bf16"))
+        yield Variant(original, openvino.model_copy(update={"precision": "bf16"}))
     computing = [position for position, recipe in enumerate(recipes) if _computes_otherwise(recipe, by_products)]
-    yield from (Variant(position, settings) for settings in _others(workload) for position in computing)
+    yield from (Variant(position, settings) for settings in _others(inspection, workload) for position in computing)
     if not by_products:
         return
     if bfloat16:  # what lies between the products stays in floats
-        yield from (Variant(position, OpenVinoSettings(precision="bf16")) for position in computing[:2])
+        yield from (Variant(position, openvino.model_copy(update={"precision": "bf16"})) for position in computing[:2])
     if "openvino" in workload.runtimes:
         compressed = [position for position in computing if _has_compressed_weights(recipes[position])]
-        yield from (Variant(position, OpenVinoSettings(dynamic_quantization=True)) for position in compressed[:1])
+        quantizing = openvino.model_copy(update={"dynamic_quantization": True})
+        yield from (Variant(position, quantizing) for position in compressed[:1])
 
 
 def _computes_otherwise(recipe: TriedRecipe, by_products: bool) -> bool:
@@ -120,11 +127,22 @@ def _has_compressed_weights(recipe: TriedRecipe) -> bool:
     return any(isinstance(each, WeightOnly) for each in recipe)
 
 
-def _others(workload: Workload) -> list[RunSettings]:
-    return [DEFAULT_SETTINGS[name] for name in dict.fromkeys(workload.runtimes) if name != workload.runtimes[0]]
+def _others(inspection: ModelInspection, workload: Workload) -> list[RunSettings]:
+    others = [DEFAULT_SETTINGS[name] for name in dict.fromkeys(workload.runtimes) if name != workload.runtimes[0]]
+    return [_fixed(settings) if _may_fix_shapes(inspection, workload) else settings for settings in others]
+
+
+def _may_fix_shapes(inspection: ModelInspection, workload: Workload) -> bool:
+    return workload.fixed_shapes and has_free_axes(inspection.inputs)
+
+
+def _fixed(settings: RunSettings) -> RunSettings:
+    return settings.model_copy(update={"fixed_shapes": True}) if isinstance(settings, OpenVinoSettings) else settings
 
 
 def _by_speed(bases: Sequence[Base], inspection: ModelInspection, workload: Workload) -> Iterator[Variant]:
+    if _may_fix_shapes(inspection, workload):  # where OpenVINO is the usual runtime, this was not tried early
+        yield from (Variant(position, _fixed(base.settings)) for position, base in enumerate(bases))
     settings = bases[0].settings
     if workload.threads > 1:
         yield Variant(0, settings.model_copy(update={"threads": workload.threads // 2}))
@@ -134,10 +152,10 @@ def _by_speed(bases: Sequence[Base], inspection: ModelInspection, workload: Work
             yield Variant(0, settings.model_copy(update={"execution_mode": "parallel", "inter_op_threads": 2}))
 
 
-def _by_memory(bases: Sequence[Base], workload: Workload) -> Iterator[Variant]:
+def _by_memory(bases: Sequence[Base], inspection: ModelInspection, workload: Workload) -> Iterator[Variant]:
     if workload.runtimes[0] == "onnxruntime":
         yield from (Variant(position, OnnxRuntimeSettings(arena=False)) for position in range(len(bases)))
-    yield from (Variant(0, settings) for settings in _others(workload))
+    yield from (Variant(0, settings) for settings in _others(inspection, workload))
 
 
 def _computes_in_floats(recipe: TriedRecipe, inspection: ModelInspection) -> bool:

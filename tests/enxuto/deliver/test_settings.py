@@ -48,6 +48,7 @@ def delivered(folder: Path, settings: RunSettings, threads: int = 1) -> None:
         (OnnxRuntimeSettings(spinning=False, arena=False, graph_level="basic", execution_mode="parallel"), 2),
         (OpenVinoSettings(), 1),
         (OpenVinoSettings(streams=2, dynamic_quantization=True), 2),
+        (OpenVinoSettings(fixed_shapes=True), 1),
     ],
 )
 def test_the_loader_runs_the_model_as_it_was_measured(tmp_path: Path, settings: RunSettings, threads: int) -> None:

@@ -16,7 +16,7 @@ from onnx.parser import parse_model
 from enxuto.errors import BadInput, OutOfCapacity
 from enxuto.machine import this_machine
 from enxuto.runtimes import LoadedModel, load_model
-from enxuto.runtimes.openvino import can_compute_in
+from enxuto.runtimes.openvino import OpenVinoModel, can_compute_in
 from enxuto.settings import OpenVinoSettings
 from enxuto.signature import TensorSpec
 from tests.support import tiny_models
@@ -187,6 +187,34 @@ def test_every_other_setting_is_taken(tmp_path: Path, settings: dict[str, object
     feeds = {"x": np.random.default_rng(0).standard_normal((3, 16)).astype(np.float32)}
     (expected,) = loaded(tmp_path, tiny_models.mlp()).run(feeds)
     np.testing.assert_allclose(loaded(tmp_path, tiny_models.mlp(), **settings).run(feeds)[0], expected, atol=1e-4)
+
+
+def test_a_model_compiled_for_its_shapes_answers_as_before_and_takes_other_shapes_too(tmp_path: Path) -> None:
+    plain, fixed = loaded(tmp_path, tiny_models.mlp()), loaded(tmp_path, tiny_models.mlp(), fixed_shapes=True)
+    assert (fixed.inputs, fixed.outputs) == (plain.inputs, plain.outputs)
+    for rows in (3, 3, 5, 3):
+        feeds = {"x": np.random.default_rng(rows).standard_normal((rows, 16)).astype(np.float32)}
+        np.testing.assert_allclose(fixed.run(feeds)[0], plain.run(feeds)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_it_is_compiled_once_for_calls_of_the_same_shapes(tmp_path: Path) -> None:
+    model = OpenVinoModel(tiny_models.save(tiny_models.mlp(), tmp_path / "m"), 1, OpenVinoSettings(fixed_shapes=True))
+    seen = []
+    for rows in (3, 3, 5, 5):
+        model.run({"x": np.zeros((rows, 16), np.float32)})
+        seen.append(model.compiled)
+        assert list(model.compiled.inputs[0].shape) == [rows, 16]
+    assert (seen[0] is seen[1], seen[1] is seen[2], seen[2] is seen[3]) == (True, False, True)
+
+
+def test_shapes_that_the_graph_cannot_have_are_told_and_others_answered_after(tmp_path: Path) -> None:
+    text = f"{_HEAD} g (float[n, k] x, float[m, l] w) => (float[a, b] y) {{ y = Add(x, w) }}"
+    model, ones = loaded(tmp_path, parse_model(text), fixed_shapes=True), np.ones((2, 3), np.float32)
+    for _ in range(2):
+        with pytest.raises(BadInput) as caught:
+            model.run({"x": ones, "w": np.zeros((4, 5), np.float32)})
+        assert caught.value.code == "model_fails_to_run"
+        np.testing.assert_array_equal(model.run({"x": ones, "w": ones})[0], 2 * ones)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -68,7 +68,7 @@ def test_the_knee_is_the_smallest_batch_that_carries_almost_the_most() -> None:
 
 
 def test_doubling_stops_early_when_nothing_is_gained_and_says_so() -> None:
-    world = LoadWorld(call_ms=lambda batch: 2.0 * batch)
+    world = LoadWorld(call_ms=lambda batch: 0.02 + 1.98 * batch)
     report = run(world)
     assert world.batches() == [1, 2, 4]
     assert report.knees[0].batch_size == 1

@@ -113,7 +113,7 @@ def test_a_mixture_is_tried_under_the_settings_of_what_leads() -> None:
     near = Facts(speedup=2.0, size_bytes=1_000_000, drop=0.008, drop_spread=0.001)
     world = World({"static_int8": near, KEPT: MIXED}, layers=LAYERS, profiles=dict(EVEN), under=under)
     report = ask(world, workload=Workload())
-    assert any(candidate.name == f"{KEPT} @ openvino" for candidate in report.candidates)
+    assert any(candidate.name == f"{KEPT} @ openvino fixed shapes" for candidate in report.candidates)
     assert all(step.subject.settings == OnnxRuntimeSettings() for step in world.done if isinstance(step, ProfileModel))
 
 

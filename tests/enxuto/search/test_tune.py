@@ -20,7 +20,7 @@ from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
 
 INT8 = Facts(speedup=2.2, size_bytes=1_000_000, drop=0.002)
-OPENVINO = OpenVinoSettings()
+OPENVINO = OpenVinoSettings(fixed_shapes=True)
 WITHOUT_BFLOAT16 = this_machine().model_copy(update={"instruction_sets": ["avx2"]})
 MACHINE = this_machine().model_copy(update={"instruction_sets": ["avx2", "avx512_bf16"]})
 
@@ -50,15 +50,19 @@ def row(report: OptimizeReport, name: str) -> Candidate:
 
 def test_what_was_best_wins_under_better_settings_and_says_which() -> None:
     report = search(World({"static_int8": INT8}, under=on("openvino", times=1.3)))
-    assert (report.verdict, report.winner) == ("improved", "static_int8 @ openvino")
-    assert row(report, "static_int8 @ openvino").settings == OPENVINO
+    assert (report.verdict, report.winner) == ("improved", "static_int8 @ openvino fixed shapes")
+    assert row(report, "static_int8 @ openvino fixed shapes").settings == OPENVINO
     assert report.recommended == row(report, "static_int8").model
 
 
 def test_the_original_itself_can_win_under_better_settings() -> None:
     report = search(World({}, under=on("openvino", times=1.5)), machine=WITHOUT_BFLOAT16)
-    assert (report.verdict, report.winner, report.recommended.sha256) == ("improved", "original @ openvino", ORIGINAL)
-    winner = row(report, "original @ openvino")
+    assert (report.verdict, report.winner, report.recommended.sha256) == (
+        "improved",
+        "original @ openvino fixed shapes",
+        ORIGINAL,
+    )
+    winner = row(report, "original @ openvino fixed shapes")
     assert winner.recipe == []
     assert winner.confirmation is not None
     assert winner.confirmation.speedup is not None
@@ -95,14 +99,14 @@ def test_precision_that_costs_too_much_accuracy_is_rejected_by_its_own_evaluatio
         return replace(facts, speedup=9.0, drop=0.2) if rounded else facts
 
     report = search(World({"static_int8": INT8}, under=under))
-    assert row(report, "original @ openvino bf16").outcome == "infeasible"
+    assert row(report, "original @ openvino bf16 fixed shapes").outcome == "infeasible"
     assert report.winner == "static_int8"
 
 
 @pytest.mark.parametrize("step", ["evaluate_model", "measure_latency"])
 def test_settings_that_fail_are_a_row_with_its_reason(step: str) -> None:
     report = search(World({"static_int8": INT8}, under=on("openvino", fails={step: "step_crashed"})))
-    failing = row(report, "static_int8 @ openvino")
+    failing = row(report, "static_int8 @ openvino fixed shapes")
     assert (failing.outcome, failing.code, failing.settings) == ("failed", "step_crashed", OPENVINO)
     assert report.winner == "static_int8"
 
@@ -154,7 +158,7 @@ def test_a_deadline_leaves_settings_untried_and_still_confirms_what_was_found() 
             task = plan.send(Reply(outcome, 8.0 if late else 500.0))
     except StopIteration as end:
         report: OptimizeReport = end.value
-    assert row(report, "static_int8 @ openvino").outcome == "skipped"
+    assert row(report, "static_int8 @ openvino fixed shapes").outcome == "skipped"
     assert (report.winner, report.stopped) == ("static_int8", "deadline")
 
 

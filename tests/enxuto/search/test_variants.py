@@ -16,6 +16,7 @@ from enxuto.search.variants import (
     variant_name,
 )
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
+from enxuto.signature import TensorSpec
 from enxuto.techniques import HalfWeights, StaticInt8, WeightOnly
 from enxuto.workload import Workload
 from tests.support.simulated_world import a_model
@@ -34,12 +35,11 @@ def early(
     goal: Goal | None = None,
     workload: Workload | None = None,
     machine: Machine = PLAIN,
-    operators: dict[str, int] | None = None,
+    **changes: object,
 ) -> list[str]:
     """What every file is tried under before anything is timed; the last one is the original."""
     workload = workload or Workload()
-    model = a_model(operators=operators) if operators else a_model()
-    found = on_other_runtimes(list(recipes.values()), model.inspection, goal or Goal(), workload, machine)
+    found = on_other_runtimes(list(recipes.values()), a_model(**changes).inspection, goal or Goal(), workload, machine)
     return [variant_name(list(recipes)[each.base], each.settings, _usual(workload)) for each in found]
 
 
@@ -54,7 +54,7 @@ def late(
     """What leads is tried under, the best first; all but the original run under these settings."""
     workload = workload or Workload()
     inspection = a_model(branches=branches).inspection
-    given = [Base(recipe, settings if recipe else USUAL) for recipe in bases.values()]
+    given = [Base(recipe, settings if recipe else _usual(workload)) for recipe in bases.values()]
     found = propose_variants(given, inspection, goal or Goal(), workload)
     return [variant_name(list(bases)[each.base], each.settings, _usual(workload)) for each in found]
 
@@ -64,9 +64,26 @@ def _usual(workload: Workload) -> RunSettings:
 
 
 def test_every_file_is_tried_on_the_other_runtime_the_original_first() -> None:
-    assert early({"int8": INT8, "original": ORIGINAL}) == ["original @ openvino", "int8 @ openvino"]
+    assert early({"int8": INT8, "original": ORIGINAL}) == [
+        "original @ openvino fixed shapes",
+        "int8 @ openvino fixed shapes",
+    ]
     swapped = Workload(runtimes=["openvino", "onnxruntime"])
     assert early({"original": ORIGINAL}, workload=swapped) == ["original @ onnxruntime"]
+
+
+def test_a_model_is_compiled_for_shapes_that_stay_the_same_and_are_not_fixed_by_the_file() -> None:
+    changing = Workload(fixed_shapes=False)
+    assert early({"original": ORIGINAL}, workload=changing) == ["original @ openvino"]
+    fixed = [TensorSpec(name="input", dtype="float32", shape=[1, 4])]
+    assert early({"original": ORIGINAL}, inputs=fixed) == ["original @ openvino"]
+
+
+def test_where_openvino_is_the_usual_runtime_what_leads_is_compiled_for_its_shapes_late() -> None:
+    bases, only = {"int8": INT8, "original": ORIGINAL}, Workload(runtimes=["openvino"])
+    found = late(bases, settings=OpenVinoSettings(), workload=only)
+    assert found == ["int8 @ fixed shapes", "original @ fixed shapes"]
+    assert late(bases, settings=OpenVinoSettings(), workload=only.model_copy(update={"fixed_shapes": False})) == []
 
 
 def test_a_runtime_that_is_not_allowed_is_not_tried() -> None:
@@ -78,26 +95,30 @@ def test_a_runtime_that_is_not_allowed_is_not_tried() -> None:
 
 def test_bfloat16_is_tried_where_the_processor_has_it_on_what_computes_in_floats() -> None:
     bases = {"int8": INT8, "original": ORIGINAL}
-    assert "original @ openvino bf16" in early(bases, machine=WITH_BFLOAT16)
-    assert early({"original": ORIGINAL}, machine=PLAIN) == ["original @ openvino"]
+    assert "original @ openvino bf16 fixed shapes" in early(bases, machine=WITH_BFLOAT16)
+    assert early({"original": ORIGINAL}, machine=PLAIN) == ["original @ openvino fixed shapes"]
 
 
 def test_bfloat16_is_tried_on_integers_too_where_what_lies_between_products_stays_in_floats() -> None:
     bases = {"int8": INT8, "original": ORIGINAL}
-    assert "int8 @ openvino bf16" in early(bases, machine=WITH_BFLOAT16)
-    assert "int8 @ openvino bf16" not in early(bases, machine=WITH_BFLOAT16, operators={"Conv": 19, "Gemm": 1})
+    assert "int8 @ openvino bf16 fixed shapes" in early(bases, machine=WITH_BFLOAT16)
+    assert "int8 @ openvino bf16 fixed shapes" not in early(
+        bases, machine=WITH_BFLOAT16, operators={"Conv": 19, "Gemm": 1}
+    )
 
 
 def test_a_file_whose_weights_are_restored_at_load_is_not_tried_on_another_runtime() -> None:
     half: TriedRecipe = [HalfWeights()]
-    assert early({"half": half, "original": ORIGINAL}) == ["original @ openvino"]
+    assert early({"half": half, "original": ORIGINAL}) == ["original @ openvino fixed shapes"]
     compressed: TriedRecipe = [WeightOnly()]
-    assert early({"int8": compressed, "original": ORIGINAL}, operators={"Conv": 9}) == ["original @ openvino"]
+    assert early({"int8": compressed, "original": ORIGINAL}, operators={"Conv": 9}) == [
+        "original @ openvino fixed shapes"
+    ]
 
 
 def test_compressed_weights_are_tried_with_inputs_quantized_on_the_way() -> None:
     compressed: TriedRecipe = [WeightOnly(bits=4)]
-    assert early({"int4": compressed, "original": ORIGINAL})[-1] == "int4 @ openvino dynamic quantization"
+    assert early({"int4": compressed, "original": ORIGINAL})[-1] == "int4 @ openvino dynamic quantization fixed shapes"
 
 
 def test_threads_and_what_they_do_while_waiting_are_tried_only_where_there_are_several() -> None:
@@ -109,7 +130,7 @@ def test_threads_and_what_they_do_while_waiting_are_tried_only_where_there_are_s
 
 def test_the_arena_is_left_out_only_where_memory_is_what_counts() -> None:
     assert late({"int8": INT8, "original": ORIGINAL}, goal=Goal(minimize="memory")) == [
-        "int8 @ no arena", "original @ no arena", "int8 @ openvino",
+        "int8 @ no arena", "original @ no arena", "int8 @ openvino fixed shapes",
     ]  # fmt: skip
 
 
@@ -117,14 +138,14 @@ def test_no_setting_makes_a_file_smaller() -> None:
     bases = {"int8": INT8, "original": ORIGINAL}
     size = Goal(minimize="size")
     assert early(bases, goal=size) == late(bases, goal=size, workload=Workload(threads=2)) == []
-    assert "int8 @ openvino" in early(bases, goal=Goal(minimize="size", p95_ms=5.0))
+    assert "int8 @ openvino fixed shapes" in early(bases, goal=Goal(minimize="size", p95_ms=5.0))
 
 
 def test_there_are_never_many() -> None:
     files: dict[str, TriedRecipe] = {f"int8 {position}": INT8 for position in range(20)}
     found = early(files | {"original": ORIGINAL}, machine=WITH_BFLOAT16)
     assert len(found) == len(set(found)) == MOST_ON_OTHER_RUNTIMES
-    assert found[:2] == ["original @ openvino", "original @ openvino bf16"]
+    assert found[:2] == ["original @ openvino fixed shapes", "original @ openvino bf16 fixed shapes"]
 
 
 @pytest.mark.parametrize(
@@ -143,4 +164,5 @@ def test_settings_that_can_change_an_answer_are_known(settings: RunSettings, cha
 
 def test_precision_changes_answers_within_a_runtime_too() -> None:
     assert changes_results(OpenVinoSettings(precision="bf16"), OpenVinoSettings())
+    assert changes_results(OpenVinoSettings(fixed_shapes=True), OpenVinoSettings())
     assert not changes_results(OpenVinoSettings(streams=2), OpenVinoSettings())
