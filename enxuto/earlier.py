@@ -39,9 +39,11 @@ def _is_sound(report: OptimizeReport) -> bool:
     models = [report.baseline.model, *(one.model for one in report.candidates if one.model)]
     seen = [report.baseline.selection, report.baseline.confirmation]
     seen += [measured for one in report.candidates for measured in (one.selection, one.confirmation)]
+    seen += [look.baseline for look in report.confirmations]
     names = [one.name for one in report.candidates]
     return (
         len(set(names)) == len(names)
+        and {look.candidate for look in report.confirmations} <= set(names)
         and len(sizes) == 1
         and all(0 < model.size_bytes == sizes.setdefault(model.sha256, model.size_bytes) for model in models)
         and all(value > 0 for one in seen if one for value in _positive(one))

@@ -10,6 +10,7 @@ from enxuto.scenario import Offline, Server
 from enxuto.search.candidates import propose
 from enxuto.search.halving import LOOK
 from enxuto.search.knee import BUDGET_S, LARGEST
+from enxuto.search.looks import MOST_LOOKS
 from enxuto.search.points import DURATION_S, MOST_LOADS
 from enxuto.search.rate import MOST_RUNS
 from enxuto.search.sieve import MOST_KEPT
@@ -30,7 +31,8 @@ def of_optimize(
     options: OptimizeOptions, model: ModelInput, evaluation: DatasetInput | None, calibration: DatasetInput | None
 ) -> CostEstimate:
     splits = split_samples(evaluation, calibration, options.seed)
-    recipes, variants, loads, timing_s = 1, 0, CONFIRMING.most, _timing_s(CONFIRMING, subjects=2)
+    looks = MOST_LOOKS if options.goal else 1
+    recipes, variants, loads, timing_s = 1, 0, looks * CONFIRMING.most, looks * _timing_s(CONFIRMING, subjects=2)
     if options.goal:
         recipes, variants = _searched(options, options.goal, model, calibrated=splits.calibration is not None)
         loads += LOOK.most + SCREENING.most + (TUNING.most if variants else 0)
@@ -40,7 +42,7 @@ def of_optimize(
     counts = splits.counts
     return CostEstimate(
         candidates=recipes + variants,
-        evaluated_samples=(recipes + variants + 1) * counts.selection + 2 * counts.confirmation,
+        evaluated_samples=(recipes + variants + 1) * counts.selection + (looks + 1) * counts.confirmation,
         fresh_loads=loads,
         timing_s=round(timing_s, 1),
         deadline_s=options.deadline_s,

@@ -1,4 +1,4 @@
-"""An optimize report as rows: the original, every candidate, and the confirmation of the winner."""
+"""An optimize report as rows: the original, every candidate, and the confirmation of those that had one."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ class Row:
     settings: str = ""
     """How its runtime is set up, where that is not what the original is run with."""
     winner: bool = False
+    """Whether it is proven, and so recommended."""
     unproven: bool = False
+    held_to: float | None = None
+    """Of a confirmation: the confidence of its bounds."""
     pareto: bool = False
     first_look: bool = False
     """Whether it was seen on fewer samples than the original beside it, so that the two metrics do not compare."""
 
 
 def rows(report: OptimizeReport) -> list[Row]:
-    """The winner's confirmation follows its candidate."""
+    """A confirmation follows its candidate."""
     original = Row(
         number="0",
         name="original",
@@ -58,13 +61,30 @@ def _rows(report: OptimizeReport, number: int, one: Candidate) -> Iterator[Row]:
         reason=one.reason,
         notes=tuple(one.notes),
         settings=_settings(report, one),
-        winner=one.name == report.winner,
-        unproven=one.name == report.unproven,
+        winner=one.name == proven(report),
+        unproven=one.name in (report.unproven, report.winner) and one.name != proven(report) and _is_open(report),
         pareto=one.name in report.pareto,
         first_look=0 < one.selection.samples < report.baseline.selection.samples,
     )
     if one.confirmation:
-        yield Row(number=str(number), name=one.name, role="confirmation", seen=one.confirmation, size_bytes=size_bytes)
+        yield Row(
+            number=str(number),
+            name=one.name,
+            role="confirmation",
+            seen=one.confirmation,
+            size_bytes=size_bytes,
+            winner=one.name == proven(report),
+            held_to=next((look.confidence for look in report.confirmations if look.candidate == one.name), None),
+        )
+
+
+def proven(report: OptimizeReport) -> str | None:
+    """Name of the candidate that was proven to be better; a recipe is delivered whatever was seen of it."""
+    return report.winner if report.verdict == "improved" else None
+
+
+def _is_open(report: OptimizeReport) -> bool:
+    return report.verdict == "inconclusive"
 
 
 def _settings(report: OptimizeReport, one: Candidate) -> str:
@@ -78,7 +98,8 @@ class Headline:
 
     name: str
     """Of the candidate."""
-    proven: bool
+    called: str
+    """``winner``, ``unproven``, or the ``outcome`` of a recipe that is known to be no better."""
     confirmed: bool
     before: Measurements
     after: Measurements
@@ -94,7 +115,7 @@ def headline(report: OptimizeReport) -> Headline | None:
     confirmed = one.confirmation is not None and report.baseline.confirmation is not None
     return Headline(
         name=one.name,
-        proven=report.winner is not None,
+        called="winner" if proven(report) else "unproven" if _is_open(report) else "outcome",
         confirmed=confirmed,
         before=report.baseline.confirmation
         if confirmed and report.baseline.confirmation

@@ -79,15 +79,26 @@ def _optimize_table(report: OptimizeReport, width: int) -> Table:
     table.add_column("outcome", no_wrap=True)
     for row in rows(report):
         cells = _numbers(row)
-        style = "bold" if row.winner or row.role == "confirmation" else ""
         table.add_row(
-            "★" if row.winner else "?" if row.unproven else "◆" if row.pareto else "",
-            Text("  confirmed" if row.role == "confirmation" else row.name),
+            _mark(row),
+            Text(_name(row)),
             *(_plain(cells[heading]) for heading in _headings(report, width)),
             _outcome(row),
-            style=style,
+            style="bold" if row.winner else "",
         )
     return table
+
+
+def _mark(row: Row) -> str:
+    if row.role == "confirmation":
+        return ""
+    return "★" if row.winner else "?" if row.unproven else "◆" if row.pareto else ""
+
+
+def _name(row: Row) -> str:
+    if row.role != "confirmation":
+        return row.name
+    return "  confirmed" if row.winner else "  not confirmed"
 
 
 def _headings(report: OptimizeReport, width: int) -> list[str]:
@@ -111,7 +122,8 @@ def _numbers(row: Row) -> dict[str, str]:
 
 def _outcome(row: Row) -> Text:
     if row.role == "confirmation":
-        return Text(f"{row.seen.samples:,} new samples" if row.seen.samples else "new loads")
+        held_to = f", {words.limit_percent(row.held_to)}" if row.held_to else ""
+        return _plain((f"{row.seen.samples:,} new samples" if row.seen.samples else "new loads") + held_to)
     if row.outcome is None:
         return Text("")
     return Text(words.OUTCOME_WORDS[row.outcome], style=_OUTCOME_STYLES[row.outcome])
@@ -165,7 +177,9 @@ def _conditions(report: Report) -> str:
     if isinstance(report, OptimizeReport):
         metric = f"; metric: {report.metric_name}" if report.metric else ""
         metric += ", * of a first look at fewer samples" if any(row.first_look for row in rows(report)) else ""
-        legend = f"★ winner, ◆ front{', ? best unproven' if report.unproven else ''}{metric}. "
+        marks = {"★ winner": any(row.winner for row in rows(report)), "◆ front": bool(report.pareto)}
+        marks["? best unproven"] = any(row.unproven for row in rows(report))
+        legend = f"{', '.join(mark for mark, there in marks.items() if there)}{metric}. "
     where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work."
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
 

@@ -20,6 +20,7 @@ from enxuto.report.compare import Axis, CompareReport
 from enxuto.report.optimize import (
     Baseline,
     Candidate,
+    Confirmation,
     LayerScore,
     NearMiss,
     OptimizeReport,
@@ -35,6 +36,7 @@ __all__ = [
     "BenchmarkReport",
     "Candidate",
     "CompareReport",
+    "Confirmation",
     "JudgedReport",
     "Knee",
     "LargestBatch",

@@ -82,7 +82,7 @@ class Candidate(Value):
     selection: Measurements = Field(default_factory=Measurements)
     """On the samples and loads that choose."""
     confirmation: Measurements | None = None
-    """On samples and loads that chose nothing; of the winner only."""
+    """On samples and loads that chose nothing; of those in ``confirmations`` only."""
     diagnosis: Diagnosis | None = None
     """Where its error comes in; of candidates that lost accuracy."""
     slower: list[SlowerOperator] = Field(default_factory=list)
@@ -95,6 +95,20 @@ class Baseline(Value):
     model: ModelRef
     selection: Measurements
     confirmation: Measurements | None = None
+    """Beside the candidate that the answer is about."""
+
+
+class Confirmation(Value):
+    """A look at one candidate, on samples and loads that chose nothing."""
+
+    candidate: str
+    confidence: float
+    """That its bounds are held to. What several looks may be wrong by adds up to what the goal allows."""
+    baseline: Measurements
+    """The original beside it."""
+    verdict: Verdict
+    why: str
+    """What came of it, in a sentence."""
 
 
 class Splits(Value):
@@ -124,6 +138,9 @@ class OptimizeReport(JudgedReport):
     pareto: list[str]
     """Names of the candidates that no other beats in speed, size and metric at once; ``original`` among them."""
     splits: Splits
+    confirmations: list[Confirmation] = Field(default_factory=list)
+    """In the order in which candidates were looked at. A further one was looked at only where none before it was
+    proven."""
     stopped: Literal["deadline", "cancelled"] | None = None
     """What ended the search before it was done."""
     layers: list[LayerScore] = Field(default_factory=list)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import version
 
-from enxuto.report import OptimizeReport, Replay
+from enxuto.report import Confirmation, OptimizeReport, Replay
 from enxuto.search.choose import pareto_front
 from enxuto.search.ending import Ending
 from enxuto.search.nearest import blocking, near_misses
@@ -50,6 +51,7 @@ def report(
         candidates=trials.candidates,
         pareto=pareto_front(trials.original, trials.candidates, request.metric, request.margin),
         splits=trials.splits.counts,
+        confirmations=list(_confirmations(trials)),
         stopped=stopped,
         layers=trials.layers,
         nearest=near_misses(without, trials.candidates) if without else [],
@@ -58,6 +60,18 @@ def report(
         data=trials.health,
         earlier=trials.earlier,
     )
+
+
+def _confirmations(trials: Trials) -> Iterator[Confirmation]:
+    for looked in trials.looks:
+        if looked.decision:
+            yield Confirmation(
+                candidate=looked.candidate,
+                confidence=looked.confidence,
+                baseline=looked.baseline,
+                verdict=looked.decision.verdict,
+                why=looked.decision.about or looked.decision.why,
+            )
 
 
 def _replay(trials: Trials, evaluation: DatasetInput | None, calibration: DatasetInput | None) -> Replay:

@@ -31,6 +31,13 @@ def timing_s(trials: Trials, subjects: int, loads: int) -> float:
     return loads * (_FRESH_PROCESS_S + (subjects + 1) * subject_s)
 
 
+def look_s(trials: Trials) -> float:
+    """Seconds that confirming one candidate will want at least, the original having been evaluated."""
+    chosen, proven = count(trials.splits.selection), count(trials.splits.confirmation)
+    evaluating = trials.spent_evaluating_s * (proven / chosen if chosen else 0)
+    return evaluating + timing_s(trials, 1, CONFIRMING.least) + 2 * _FRESH_PROCESS_S  # the last two for memory
+
+
 def confirmation_reserve_s(trials: Trials, to_time: int | None = None) -> float:
     """Seconds that timing, and confirming the best, will want at least; by default what is there and one more."""
     to_time = len(trials.alive()) + 1 if to_time is None else to_time

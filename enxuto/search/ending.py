@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from enxuto.goal import Goal
 from enxuto.judge.speed import speed_verdict
 from enxuto.report import Candidate, Verdict
-from enxuto.search.choose import best, broken_constraints
+from enxuto.search.choose import broken_constraints
 from enxuto.search.confirm import confirm
+from enxuto.search.costs import look_s
+from enxuto.search.looks import Look, asked, chosen, known_look, plan_looks
 from enxuto.search.nearest import blocking, in_words, near_misses
 from enxuto.search.plan import PlanFailed, Reply, StopReason, Task
+from enxuto.search.portable import holds_where_asked
 from enxuto.search.sieve import reject
-from enxuto.search.splits import count
-from enxuto.search.trial import Trials
+from enxuto.search.trial import Looked, Trials
 from enxuto.search.trying import make_again
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.steps import Estimate
@@ -32,14 +34,14 @@ def judge_recipe(trials: Trials) -> Generator[Task, Reply, Ending]:
     candidate = trials.candidates[0]
     if finding := trials.findings.get(candidate.name):
         raise PlanFailed(finding)
-    confirmed = yield from confirm(trials, candidate)
+    confirmed = yield from confirm(trials, Look(candidate, asked(Goal())))
     if finding := trials.findings.get(candidate.name):
         raise PlanFailed(finding)
-    return Ending(decide_recipe(Goal(), trials.original, confirmed, trials.conditions(confirmed)), confirmed)
+    return Ending(_judged(trials, Goal(), trials.looks[-1]), confirmed)
 
 
 def confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, Ending]:
-    """What was confirmed before, of a report that this search takes its measurements from, is not confirmed again."""
+    """Confirm the best; where it is not proven, those that were settled before to fall back on."""
     candidate = chosen(trials, goal)
     if candidate is None:
         return _without_gain(trials, _why_none(trials, goal), sure=not trials.alive())
@@ -48,20 +50,73 @@ def confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, Ending]:
     yield from make_again(trials, [candidate])
     if trials.named(candidate.name).outcome == "failed":
         return (yield from confirm_best(trials, goal))
-    confirmed = candidate if candidate.confirmation else (yield from confirm(trials, candidate))
+    for look in plan_looks(trials, goal, candidate):
+        if trials.looks and not (yield from _is_worth_it(trials, look)):
+            continue
+        decision = yield from _look(trials, goal, look)
+        if decision.winner:
+            return _ending(trials, goal)
+    return _ending(trials, goal)
+
+
+def _is_worth_it(trials: Trials, look: Look) -> Generator[Task, Reply, bool]:
+    """Whether a further look can be afforded, and its candidate could be delivered."""
+    left, candidate = trials.meter.remaining_s, look.candidate
+    if left is not None and left < look_s(trials):
+        trials.cut_short = True
+        return False
+    yield from make_again(trials, [candidate])
+    if trials.named(candidate.name).outcome == "failed":
+        return False
+    return (yield from holds_where_asked(trials, candidate))
+
+
+def _look(trials: Trials, goal: Goal, look: Look) -> Generator[Task, Reply, Decision]:
+    """What was confirmed before as surely, of a report that this search takes its measurements from, is taken over."""
+    candidate = look.candidate
+    if known := known_look(trials, look):
+        trials.looks.append(known)
+    else:
+        yield from confirm(trials, look)
     if finding := trials.findings.get(candidate.name):
         why = f"{candidate.name} could not be confirmed: {finding.detail}"
-        return Ending(Decision("inconclusive", why, winner=False, unproven=False), confirmed)
-    decision = decide(goal, trials.original, confirmed, trials.conditions(confirmed))
-    if decision.verdict == "no_gain":
-        verdict, why = _unless_untried(trials, decision.why)
-        decision = replace(decision, verdict=verdict, why=why)
-    return Ending(decision, confirmed)
+        trials.looks[-1].decision = Decision("inconclusive", why, winner=False, unproven=False)
+    return _judged(trials, goal, trials.looks[-1])
 
 
-def chosen(trials: Trials, goal: Goal) -> Candidate | None:
-    """The candidate to confirm, where there is one."""
-    return best(goal, trials.judged(), count(trials.splits.confirmation), trials.request.margin)
+def _judged(trials: Trials, goal: Goal, looked: Looked) -> Decision:
+    """What follows from a look."""
+    if looked.decision is None:
+        judge = decide_recipe if trials.request.recipe else decide
+        candidate = trials.named(looked.candidate)
+        beside = trials.original.model_copy(update={"confirmation": looked.baseline})
+        looked.decision = judge(goal, beside, candidate, trials.conditions(candidate, looked.noise))
+    return looked.decision
+
+
+def _ending(trials: Trials, goal: Goal) -> Ending:
+    """What follows from all looks: the one that is proven, else the first that may be as good as it looks."""
+    looks = [(looked, _judged(trials, goal, looked)) for looked in trials.looks]
+    about, decision = next(
+        (each for each in looks if each[1].winner), next((each for each in looks if each[1].unproven), looks[0])
+    )
+    others = [other for looked, other in looks if looked is not about]
+    why = " ".join([decision.why, *_told(decision, others)])
+    verdict = decision.verdict
+    if not decision.winner and any(other.verdict != "no_gain" for other in others):
+        verdict = "inconclusive"
+    if verdict == "no_gain":
+        verdict, why = _unless_untried(trials, why)
+    trials.original = trials.original.model_copy(update={"confirmation": about.baseline})
+    return Ending(replace(decision, verdict=verdict, why=why), trials.named(about.candidate))
+
+
+def _told(decision: Decision, others: list[Decision]) -> list[str]:
+    """What became of the other candidates that were looked at."""
+    if not others:
+        return []
+    begin = "Looked at before it, and not proven:" if decision.winner else "What was looked at besides is not proven:"
+    return [begin, *(other.about or other.why for other in others)]
 
 
 def _too_small_a_gain(trials: Trials, goal: Goal, candidate: Candidate) -> Estimate | None:
@@ -111,16 +166,25 @@ def _why_none(trials: Trials, goal: Goal) -> str:
 def interrupted_ending(trials: Trials, reason: StopReason) -> Ending:
     """The best by what was seen before the search was stopped: proven where that was done, else named as unproven."""
     goal = trials.request.goal or Goal()
-    judge = decide_recipe if trials.request.recipe else decide
-    for confirmed in trials.alive():
-        if confirmed.name == trials.confirmed and confirmed.confirmation and confirmed.confirmation.speedup:
-            return Ending(judge(goal, trials.original, confirmed, trials.conditions(confirmed)), confirmed)
+    if trials.looks and _is_timed(trials, trials.looks[-1]) and _judged(trials, goal, trials.looks[-1]).winner:
+        return _ending(trials, goal)
     if not trials.request.recipe:
         reject(trials, goal, surely=False)
-    candidate = chosen(trials, goal)
+    trials.looks = [looked for looked in trials.looks if looked.decision]
     ended = "The deadline came" if reason == "deadline" else "The job was cancelled"
+    if any(looked.decision and looked.decision.unproven for looked in trials.looks):
+        ending = _ending(trials, goal)
+        why = f"{ending.decision.why} {ended} before anything else was proven."
+        return replace(ending, decision=replace(ending.decision, verdict="inconclusive", why=why))
+    refuted = [looked.candidate for looked in trials.looks]
+    candidate = chosen(trials, goal, without=refuted)
     if candidate is None or _too_small_a_gain(trials, goal, candidate):
         why = f"{ended} before a candidate was seen to gain within the constraints."
         return Ending(Decision("inconclusive", why, winner=False, unproven=False), None)
     why = f"{ended} before {candidate.name}, the best so far, was confirmed."
     return Ending(Decision("inconclusive", why, winner=False, unproven=True), candidate)
+
+
+def _is_timed(trials: Trials, looked: Looked) -> bool:
+    seen = trials.named(looked.candidate).confirmation
+    return seen is not None and seen.speedup is not None

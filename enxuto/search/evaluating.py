@@ -9,8 +9,13 @@ from enxuto.steps import EvaluateModel, Evaluation, EvaluationFiles, Samples, Su
 
 
 def evaluation_step(
-    trials: Trials, subject: Subject, samples: Samples, reference: EvaluationFiles | None
+    trials: Trials,
+    subject: Subject,
+    samples: Samples,
+    reference: EvaluationFiles | None,
+    confidence: float | None = None,
 ) -> EvaluateModel:
+    """``confidence`` is that of the bounds of the drop; by default what the goal asks for."""
     limit = trials.request.goal.max_drop if trials.request.goal else None
     assert trials.request.metric is not None, "there is no metric without data"  # noqa: S101
     return EvaluateModel(
@@ -20,7 +25,7 @@ def evaluation_step(
         metric=trials.request.metric,
         workload=trials.request.workload,
         reference=reference,
-        confidence=limit.confidence if limit else 0.95,
+        confidence=confidence or (limit.confidence if limit else 0.95),
         relative=limit.relative if limit else True,
     )
 

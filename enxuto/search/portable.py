@@ -10,8 +10,8 @@ from enxuto.goal import Goal
 from enxuto.processor import Processor
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
-from enxuto.search.ending import chosen
 from enxuto.search.halving import look_at_new
+from enxuto.search.looks import chosen
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import Trials
@@ -68,6 +68,14 @@ def hold_on_processors(trials: Trials, goal: Goal) -> Generator[Task, Reply, Non
             _reject_file(trials, candidate.model.sha256, update)
         else:
             return
+
+
+def holds_where_asked(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, bool]:
+    """Whether nothing speaks against it on the processors that were asked for."""
+    if not trials.request.processors or candidate.model is None or candidate.model.sha256 == trials.model.file:
+        return True
+    outcome = yield from assess(trials, candidate)
+    return isinstance(outcome, Finding) or not _missing(trials, outcome)
 
 
 def _missing(trials: Trials, portability: Portability) -> list[ProcessorAccuracy]:

@@ -39,6 +39,8 @@ class Effort:
     """Of all loads together: no further one is added once this much is spent."""
     block_ms: float
     rounds: int
+    confidence: float = 0.95
+    """Of the intervals."""
 
 
 SCREENING = Effort(first_load=0, least=3, most=3, narrow=0.02, budget_s=60.0, block_ms=10.0, rounds=12)
@@ -116,7 +118,7 @@ def time_side_by_side(
     if isinstance(reply.outcome, Failed):
         return reply.outcome
     summary = found(reply.outcome, LatencySummary)
-    timed = [_timed(position, counting, summary, request) for position in range(len(subjects))]
+    timed = [_timed(position, counting, summary, request, effort) for position in range(len(subjects))]
     return SideBySide(timed, [load.found.noise for load in loads])
 
 
@@ -158,7 +160,8 @@ def _limits_p95(request: RunOptions) -> bool:
 def _told_apart(loads: list[LatencyLoad], request: RunOptions, effort: Effort, margin: float) -> bool:
     """Whether all intervals are narrow, and on one side of the margin where that is looked for at all."""
     for position in range(1, len(loads[0].timings)):
-        estimate = speedup([load.timings[position].ratio for load in loads], seed=request.seed)
+        ratios = [load.timings[position].ratio for load in loads]
+        estimate = speedup(ratios, confidence=effort.confidence, seed=request.seed)
         if estimate.high - estimate.low > 2 * effort.narrow * estimate.value:
             return False
         if effort.most > effort.least and speed_verdict(estimate, margin) == "inconclusive":
@@ -171,7 +174,7 @@ def _hurried(reply: Reply) -> bool:
     return reply.remaining_s is not None and reply.remaining_s < 3 * reply.outcome.elapsed_s
 
 
-def _timed(position: int, loads: list[_Load], summary: LatencySummary, request: RunOptions) -> Timed:
+def _timed(position: int, loads: list[_Load], summary: LatencySummary, request: RunOptions, effort: Effort) -> Timed:
     timings = [load.found.timings[position] for load in loads]
     pooled = summary.subjects[position]
     ratios = [timing.ratio for timing in timings]
@@ -189,8 +192,8 @@ def _timed(position: int, loads: list[_Load], summary: LatencySummary, request: 
     )
     return Timed(
         latency,
-        speedup(ratios, seed=request.seed),
-        speedup([timing.cpu_ratio for timing in timings], seed=request.seed),
+        speedup(ratios, confidence=effort.confidence, seed=request.seed),
+        speedup([timing.cpu_ratio for timing in timings], confidence=effort.confidence, seed=request.seed),
         ratios,
     )
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from enxuto.errors import Finding, sentences
 from enxuto.machine import Machine
-from enxuto.report import Baseline, Candidate, LayerScore
+from enxuto.report import Baseline, Candidate, Confirmation, LayerScore, Measurements
 from enxuto.request import OptimizeOptions
 from enxuto.schema import Digest
 from enxuto.search.plan import Meter, Progress
 from enxuto.search.speed import Conditions, on_one_thread
 from enxuto.search.splits import SampleSplits
+from enxuto.search.verdict import Decision
 from enxuto.settings import DEFAULT_SETTINGS, RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import (
@@ -24,6 +25,21 @@ from enxuto.steps import (
 )
 
 LATE = "the deadline came first"
+
+
+@dataclass
+class Looked:
+    """What came of a look at samples and loads that chose nothing; the candidate keeps what was seen of it."""
+
+    candidate: str
+    confidence: float
+    """That its bounds are held to."""
+    baseline: Measurements
+    """Of the original beside it."""
+    noise: list[HostNoise]
+    """Of the loads that it was timed in."""
+    decision: Decision | None = None
+    """None while it is under way."""
 
 
 @dataclass
@@ -64,8 +80,12 @@ class Trials:
     """The report that this search takes its measurements from."""
     made: set[Digest] = field(default_factory=set)
     """Files that recipes made in this search: those of an earlier one may be gone."""
-    confirmed: str | None = None
-    """Name of the candidate that was confirmed in this search."""
+    looks: list[Looked] = field(default_factory=list)
+    """At samples that prove, in this order."""
+    proving: tuple[Measurements, EvaluationFiles] | None = None
+    """What the original scored and left on the samples that prove."""
+    known: list[Confirmation] = field(default_factory=list)
+    """Looks of the earlier search."""
     meter: Meter = field(default_factory=Meter)
     reached: float = 0.0
     """Share of the whole job that was told last."""
@@ -84,10 +104,10 @@ class Trials:
         self.reached = max(self.reached, min(fraction, 1.0))
         return Progress(phase, message, self.reached)
 
-    def conditions(self, candidate: Candidate) -> Conditions:
-        """Those in which a candidate was timed last, beside the original."""
+    def conditions(self, candidate: Candidate, noise: list[HostNoise]) -> Conditions:
+        """Those in which a candidate was timed beside the original."""
         one_thread = on_one_thread(self.request.workload, self.usual, candidate.settings)
-        return Conditions(self.request.margin, one_thread, self.latest_noise)
+        return Conditions(self.request.margin, one_thread, noise)
 
     def replace(self, candidate: Candidate) -> None:
         position = next(i for i, other in enumerate(self.candidates) if other.name == candidate.name)

@@ -21,6 +21,8 @@ class Decision:
     """Whether the candidate is the one to recommend."""
     unproven: bool
     """Whether it may be as good as it looks, and could not be shown to be."""
+    about: str = ""
+    """What is said of the candidate alone, where the explanation says more."""
 
 
 def exact(value: float) -> Estimate:
@@ -59,8 +61,7 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate, conditions: Con
     if broken := broken_constraints(goal, size_bytes, after, surely=True):
         return Decision(
             "inconclusive",
-            f"{what}, but on samples and loads that did not choose it, it {' and it '.join(broken)}. "
-            "Nothing else was tried on those samples.",
+            f"{what}, but on samples and loads that did not choose it, it {' and it '.join(broken)}.",
             winner=False,
             unproven=False,
         )
@@ -68,7 +69,8 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate, conditions: Con
     judged = _judge_gain(goal, gain, after, conditions)
     progress: Verdict = "improved" if missed else judged.verdict
     if progress in ("no_gain", "regressed"):
-        return Decision("no_gain", f"The original stays: the best candidate brought no gain ({what}).", False, False)
+        why = f"The original stays: the best candidate brought no gain ({what})."
+        return Decision("no_gain", why, winner=False, unproven=False, about=f"{what}, which is no gain.")
     missing = unproven_constraints(goal, after)
     if missing or progress == "inconclusive":
         reasons = missing or [judged.doubt]

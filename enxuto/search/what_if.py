@@ -73,6 +73,7 @@ def take_over(trials: Trials, earlier: OptimizeReport) -> None:
     trials.candidates = [_reopened(candidate) for candidate in earlier.candidates]
     trials.noise, trials.latest_noise = list(earlier.noise), list(earlier.noise[-1:])
     trials.layers, trials.health = list(earlier.layers), earlier.data
+    trials.known = list(earlier.confirmations)
 
 
 def _reopened(candidate: Candidate) -> Candidate:

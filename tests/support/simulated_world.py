@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from enxuto.errors import Finding
+from enxuto.judge.student import NORMAL
 from enxuto.recipe import recipe_name
 from enxuto.schema import Digest, Value
 from enxuto.settings import OnnxRuntimeSettings, RunSettings
@@ -104,7 +105,7 @@ class Facts:
     size_bytes: int = 4_000_000
     drop: float = 0.0
     drop_spread: float = 0.002
-    """Half-width of the drop's interval."""
+    """Half-width of the interval of the drop at 95 % confidence."""
     memory_bytes: int = 100_000_000
     left_by_loading: Callable[[int], int] = lambda load: 0
     """Bytes, by the number of the process."""
@@ -256,10 +257,11 @@ class World:
         count = step.samples.stop - step.samples.start
         if count > step.samples.count // 2 and step.subject.model != ORIGINAL:
             facts = self.proven(facts)
+        spread = facts.drop_spread * NORMAL.inv_cdf(step.confidence) / NORMAL.inv_cdf(0.95)
         drop = Drop(
             value=facts.drop,
-            low=facts.drop - facts.drop_spread,
-            high=facts.drop + facts.drop_spread,
+            low=facts.drop - spread,
+            high=facts.drop + spread,
             confidence=step.confidence,
             relative=step.relative,
             method="paired_score",

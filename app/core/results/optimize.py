@@ -9,6 +9,7 @@ from enxuto.recipe import TriedRecipe
 from enxuto.report import (
     Baseline,
     Candidate,
+    Confirmation,
     LayerScore,
     NearMiss,
     OptimizeReport,
@@ -28,6 +29,7 @@ class BaselineResult(Value):
     """Its id."""
     measurements: MeasurementsResult
     confirmation: MeasurementsResult | None
+    """Beside the candidate that the answer is about."""
 
 
 class CandidateResult(Value):
@@ -44,11 +46,25 @@ class CandidateResult(Value):
     measurements: MeasurementsResult
     """On the samples and loads that choose."""
     confirmation: MeasurementsResult | None
-    """On samples and loads that chose nothing; of the winner only."""
+    """On samples and loads that chose nothing; of those in ``confirmations`` only."""
     diagnosis: Diagnosis | None
     """Where its error comes in, layer by layer; of candidates that lost accuracy."""
     slower: list[SlowerOperator]
     """Operators that take longer than in the original; of candidates that got slower."""
+
+
+class ConfirmationResult(Value):
+    """A look at one candidate, on samples and loads that chose nothing."""
+
+    candidate: str
+    """Its name; what was seen is its ``confirmation``."""
+    confidence: float
+    """That its bounds are held to. What several looks may be wrong by adds up to what the goal allows."""
+    baseline: MeasurementsResult
+    """The original beside it."""
+    verdict: Verdict
+    why: str
+    """What came of it, in a sentence."""
 
 
 class OptimizeResult(Value):
@@ -64,6 +80,9 @@ class OptimizeResult(Value):
     """Name of the best candidate by point estimate, where none could be proven."""
     baseline: BaselineResult
     candidates: list[CandidateResult]
+    confirmations: list[ConfirmationResult]
+    """In the order in which candidates were looked at. A further one was looked at only where none before it was
+    proven."""
     pareto: list[str]
     """Ids of the models that no other beats in speed, size and metric at once."""
     nearest: list[NearMiss]
@@ -91,6 +110,7 @@ def optimize_result(report: OptimizeReport) -> OptimizeResult:
         unproven=report.unproven,
         baseline=_baseline(report.baseline),
         candidates=[_candidate(candidate) for candidate in report.candidates],
+        confirmations=[_confirmation(each) for each in report.confirmations],
         pareto=_pareto(report),
         nearest=report.nearest,
         blocking=report.blocking,
@@ -123,6 +143,16 @@ def _candidate(candidate: Candidate) -> CandidateResult:
         confirmation=measurements_of(candidate.confirmation) if candidate.confirmation else None,
         diagnosis=candidate.diagnosis,
         slower=candidate.slower,
+    )
+
+
+def _confirmation(look: Confirmation) -> ConfirmationResult:
+    return ConfirmationResult(
+        candidate=look.candidate,
+        confidence=look.confidence,
+        baseline=measurements_of(look.baseline),
+        verdict=look.verdict,
+        why=look.why,
     )
 
 
