@@ -12,12 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
-from app.api import catalog, datasets, explain, health, jobs, models
+from app.api import catalog, datasets, explain, health, jobs, models, uploads
 from app.api.declare import EVERYWHERE, problems
 from app.api.deps import current_caller, refuse_unknown_parameters
 from app.api.document import allowed_methods, describe, query_parameters
 from app.api.middleware import Calls, Guard, Heads
 from app.api.problem import answer_with_problem
+from app.api.tus import Tus
 from app.core.parts import open_parts
 from app.core.settings import Settings, get_settings, require_key
 
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Heads)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Calls)
+    app.add_middleware(Tus)
     _add_routes(app)
     return app
 
@@ -65,7 +67,7 @@ def _add_routes(app: FastAPI) -> None:
         dependencies=[Depends(current_caller), Depends(refuse_unknown_parameters)],
         responses=EVERYWHERE,
     )
-    for router in (models.router, datasets.router, jobs.router, catalog.router):
+    for router in (models.router, datasets.router, uploads.router, jobs.router, catalog.router):
         v1.include_router(router)
     app.include_router(v1)
     for router in (health.router, explain.router):

@@ -1,21 +1,23 @@
 """Finds what was lost, and clears what nobody needs: ``python -m workers.sweep``.
 
-Rings for jobs that wait, gives jobs back whose worker died, deletes bytes that nothing uses. May run in any number of
-processes at once: each of its moves changes something only where nobody else did.
+Rings for jobs that wait, gives jobs back whose worker died, deletes uploads that expired and bytes that nothing uses.
+May run in any number of processes at once: each of its moves changes something only where nobody else did.
 """
 
 from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 
 import structlog
 from sqlalchemy import delete, select
 
-from app.core import leases
+from app.core import leases, resumable
 from app.core.database import utc_now
+from app.core.errors import Locked
 from app.core.jobs import TERMINAL
 from app.core.leases import Pulse
 from app.core.logs import configure_logging
@@ -69,6 +71,7 @@ class Sweep:
     def clean(self) -> None:
         self._forget_steps()
         self._forget_workers()
+        self._end_uploads()
         self._delete_unused_blobs()
         self._parts.blobs.discard_abandoned()
         scratch = scratch_folder(self._parts.settings)
@@ -103,6 +106,13 @@ class Sweep:
         silent = WorkerRecord.seen_at < utc_now() - _WORKERS_KEPT
         with self._parts.writing.begin() as session:
             session.execute(delete(WorkerRecord).where(silent).execution_options(synchronize_session=False))
+
+    def _end_uploads(self) -> None:
+        found = resumable.overdue(self._parts)
+        for id_ in (*found.expired, *found.strays):
+            with suppress(Locked):  # it is written to just now
+                resumable.remove(self._parts, [id_])
+                _log.info("upload_removed", upload=id_)
 
     def _delete_unused_blobs(self) -> None:
         """Grace is for bytes on their way to being used: an upload whose row is not written yet, a step's files."""

@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from app.api.answers import require_match
 from app.api.views import dataset_view, model_view
+from app.core import resumable
 from app.core.errors import Fault, NotFound, Unauthorized, Unprocessable
 from app.core.ids import Prefix, is_id
 from app.core.parts import Parts
-from app.core.records import DatasetRecord, JobRecord, ModelRecord
+from app.core.records import DatasetRecord, JobRecord, ModelRecord, UploadRecord
 
 T = TypeVar("T")
 Found = TypeVar("Found", ModelRecord, DatasetRecord, JobRecord)
@@ -119,9 +120,14 @@ def _job(id: Annotated[str, Path()], session: SessionDep, caller: CallerDep, req
     return _find(session, JobRecord, "job", id, caller, request)
 
 
+def _upload(id: Annotated[str, Path()], session: SessionDep, caller: CallerDep) -> UploadRecord:
+    return resumable.require(session, caller.tenant, id)
+
+
 ModelDep = Annotated[ModelRecord, Depends(_model)]
 DatasetDep = Annotated[DatasetRecord, Depends(_dataset)]
 JobDep = Annotated[JobRecord, Depends(_job)]
+UploadDep = Annotated[UploadRecord, Depends(_upload)]
 
 IfMatch = Annotated[str | None, Header(description="The ETag of what is to be changed. Required.")]
 

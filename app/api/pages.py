@@ -12,9 +12,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.api.deps import Caller, Window
 from app.core.errors import Fault, Unprocessable
-from app.core.records import DatasetRecord, JobRecord, ModelRecord
+from app.core.records import DatasetRecord, JobRecord, ModelRecord, UploadRecord
 
-Found = TypeVar("Found", ModelRecord, DatasetRecord, JobRecord)
+Found = TypeVar("Found", ModelRecord, DatasetRecord, JobRecord, UploadRecord)
 Filters = Mapping[InstrumentedAttribute[str] | InstrumentedAttribute[str | None], str | None]
 """Value wanted by column; None where any will do."""
 

@@ -68,7 +68,7 @@ async def _stream(request: Request, body: _Body, incoming: Incoming, settings: S
                 for piece in body.feed(chunk):
                     incoming.write(piece)
                 if incoming.size_bytes > settings.max_upload_bytes:
-                    raise _too_large(settings)
+                    raise too_large(settings)
             body.end()
     except TimeoutError as error:
         raise Stalled(
@@ -117,12 +117,17 @@ def refuse_encoded(request: Request) -> None:
         )
 
 
+def announced_bytes(request: Request) -> int:
+    """0 where nothing is announced."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 19 else 0
+
+
 def _check_announced(request: Request, blobs: Blobs, settings: Settings) -> None:
     """What is too large is refused before the first byte of it."""
-    announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 19 else 0
+    size = announced_bytes(request)
     if size > settings.max_upload_bytes + (1 << 16):  # what a multipart body may have around its file
-        raise _too_large(settings)
+        raise too_large(settings)
     if size > (free := shutil.disk_usage(blobs.folder).free):
         raise StorageFull(
             f"{size} bytes are announced, and there is room for {free} bytes.",
@@ -132,7 +137,7 @@ def _check_announced(request: Request, blobs: Blobs, settings: Settings) -> None
         )
 
 
-def _too_large(settings: Settings) -> TooLarge:
+def too_large(settings: Settings) -> TooLarge:
     return TooLarge(
         f"A file may have {settings.max_upload_bytes} bytes at most.",
         code="upload_too_large",

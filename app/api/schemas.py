@@ -145,6 +145,24 @@ class ModelResource(_Upload):
     """Where it comes from, of a model made by a job."""
 
 
+class UploadResource(Value):
+    """A file that comes in piece by piece."""
+
+    id: str
+    offset_bytes: int
+    """Bytes that are here for good: where to go on from."""
+    length_bytes: int | None
+    """Bytes of all of it; null while that is not known."""
+    sha256: Digest | None
+    """Of all of it, once it is whole."""
+    metadata: dict[str, str]
+    """What `Upload-Metadata` said, decoded."""
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    """When it is thrown away; later with every byte that comes."""
+
+
 class DatasetResource(_Upload):
     """Samples to calibrate with or to judge by."""
 
@@ -285,6 +303,10 @@ class ModelPage(Page[ModelResource]):
 
 class DatasetPage(Page[DatasetResource]):
     """Datasets, newest first."""
+
+
+class UploadPage(Page[UploadResource]):
+    """Uploads, newest first."""
 
 
 class JobPage(Page[JobResource]):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.api.schemas import DatasetResource, JobResource, ModelResource
+from app.api.schemas import DatasetResource, JobResource, ModelResource, UploadResource
+from app.api.tus import metadata
 from app.core import jobs
 from app.core.database import utc_now
-from app.core.records import DatasetRecord, JobRecord, ModelRecord
+from app.core.records import DatasetRecord, JobRecord, ModelRecord, UploadRecord
 
 _TOO_EARLY = 0.02
 """Below this fraction the pace says nothing."""
@@ -21,6 +22,11 @@ def model_view(record: ModelRecord) -> ModelResource:
 
 def dataset_view(record: DatasetRecord) -> DatasetResource:
     return DatasetResource.model_validate(record, from_attributes=True)
+
+
+def upload_view(record: UploadRecord) -> UploadResource:
+    columns = {name: getattr(record, name) for name in UploadResource.model_fields if name != "metadata"}
+    return UploadResource.model_validate(columns | {"metadata": metadata(record.described)})
 
 
 def job_views(session: Session, records: Sequence[JobRecord]) -> list[JobResource]:

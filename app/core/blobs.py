@@ -58,6 +58,8 @@ class Blobs:
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.data_dir.absolute() / "blobs"
+        self.growing = self.folder / "growing"
+        """Files of uploads that are not whole yet (``app.core.growing``)."""
         self._incoming = self.folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
 

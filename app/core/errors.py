@@ -13,8 +13,10 @@
     ├── UnsupportedMedia      415
     ├── RangeNotSatisfiable   416
     ├── Unprocessable         422   understood, and wrong
+    ├── Locked                423   somebody else writes to it just now
     ├── PreconditionRequired  428
     ├── TooMany               429
+    ├── ChecksumMismatch      460   of the tus protocol
     ├── Broken                500   a fault of ours
     ├── Unavailable           503
     └── StorageFull           507
@@ -120,12 +122,22 @@ class Unprocessable(ServiceError):
     status = 422
 
 
+class Locked(ServiceError):
+    status = 423
+    retryable = True
+
+
 class PreconditionRequired(ServiceError):
     status = 428
 
 
 class TooMany(ServiceError):
     status = 429
+    retryable = True
+
+
+class ChecksumMismatch(ServiceError):
+    status = 460
     retryable = True
 
 

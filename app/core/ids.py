@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Literal
 
-Prefix = Literal["mdl", "dst", "job"]
+Prefix = Literal["mdl", "dst", "job", "upl"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()

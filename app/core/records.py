@@ -48,12 +48,12 @@ class TenantRecord(Record):
 
 
 class BlobUse(Record):
-    """That a model, dataset or job needs a blob. A blob that nobody uses is swept away."""
+    """That a model, dataset, upload or job needs a blob. A blob that nobody uses is swept away."""
 
     __tablename__ = "blob_uses"
 
     owner: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """Id of the model, dataset or job."""
+    """Id of the model, dataset, upload or job."""
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
 
 
@@ -104,6 +104,27 @@ class DatasetRecord(_Upload):
 
     arrays: Mapped[Document | None]
     """Digest of each array's ``.npy`` by its file name in the inspection."""
+
+
+class UploadRecord(Record):
+    """A file that comes in piece by piece, over as many requests as it takes."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index("ix_uploads_tenant_id", "tenant", "id"), Index("ix_uploads_expires_at", "expires_at"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    offset_bytes: Mapped[int]
+    """Bytes that are on the disk for good; what its file holds beyond them does not count."""
+    length_bytes: Mapped[int | None]
+    """Bytes of all of it; null while that is not known."""
+    described: Mapped[str] = mapped_column(Text)
+    """``Upload-Metadata`` as it was sent."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of all of it, once it is whole. ``BlobUse`` keeps its bytes until it expires."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class JobRecord(Record):

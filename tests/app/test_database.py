@@ -47,5 +47,5 @@ def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
 
 
 def test_every_table_of_things_that_users_make_belongs_to_a_tenant() -> None:
-    for name in ("models", "datasets", "jobs"):
+    for name in ("models", "datasets", "uploads", "jobs"):
         assert "tenant" in Record.metadata.tables[name].columns
