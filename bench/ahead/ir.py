@@ -6,12 +6,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openvino
 
-from enxuto.options import openvino_config
 from enxuto.runtimes import LoadedModel, load_model
-from enxuto.runtimes.openvino import OpenVinoModel
+from enxuto.runtimes.openvino import OpenVinoModel, Ports
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.signature import TensorSpec
 
@@ -21,17 +19,12 @@ _DEFAULT = OnnxRuntimeSettings()
 class IrModel(OpenVinoModel):
     """Loaded otherwise, and called by the very same code: what a call costs beyond the model is the same."""
 
-    def __init__(self, path: Path, threads: int, settings: OpenVinoSettings) -> None:
-        core = openvino.Core()
-        model = core.read_model(path)
-        self.compiled = compiled = core.compile_model(model, "CPU", openvino_config(settings, threads))
-        self._request = compiled.create_infer_request()
-        self.inputs = [_spec(port) for port in compiled.inputs]
-        self.outputs = [_spec(port) for port in compiled.outputs]
-        self._input_order = list(range(len(self.inputs)))
-        self._output_order = list(range(len(self.outputs)))
-        self._ran = set()
-        self._expected = [(spec.name, np.dtype(spec.dtype), spec.shape) for spec in self.inputs]
+    def _read(self) -> openvino.Model:
+        return self._core.read_model(self._path)
+
+    def _signature(self, model: openvino.Model) -> tuple[Ports, Ports]:
+        inputs, outputs = ([_spec(port) for port in ports] for ports in (model.inputs, model.outputs))
+        return (inputs, list(range(len(inputs)))), (outputs, list(range(len(outputs))))
 
 
 def load_any(path: Path, settings: RunSettings = _DEFAULT, threads: int = 1) -> LoadedModel:

@@ -99,10 +99,8 @@ class Judge:
         """Every model under the runtimes that can be asked to run it, and the original under OpenVINO too."""
         rows = [
             Row(None, Subject(model=self.model.file, settings=settings), runtime, self.original.size_bytes)
-            for runtime, settings in (
-                ("openvino f32", OpenVinoSettings()),
-                ("openvino bf16", OpenVinoSettings(precision="bf16")),
-            )
+            for precision in ("f32", "bf16")
+            for runtime, settings in _on_openvino(OpenVinoSettings(precision=precision))
         ]
         for each in made:
             if each.model is None:
@@ -198,8 +196,17 @@ def _first(samples: Samples | None, most: int | None) -> Samples | None:
 def _ways(made: Made) -> list[tuple[str, RunSettings]]:
     if made.settings is not None:
         settings = made.settings
-        extra = f" {settings.precision}" if isinstance(settings, OpenVinoSettings) else ""
-        return [(f"{settings.runtime}{extra}", settings)]
+        return [(_words(settings) if isinstance(settings, OpenVinoSettings) else settings.runtime, settings)]
     if made.model is not None and made.model.suffix == ".xml":
-        return [("openvino f32", OpenVinoSettings())]
-    return [("onnxruntime", OnnxRuntimeSettings()), ("openvino f32", OpenVinoSettings())]
+        return _on_openvino(OpenVinoSettings())
+    return [("onnxruntime", OnnxRuntimeSettings()), *_on_openvino(OpenVinoSettings())]
+
+
+def _on_openvino(settings: OpenVinoSettings) -> list[tuple[str, RunSettings]]:
+    """As files load, and compiled for the shapes they are called with: peers leave that to whoever runs them."""
+    both = (settings, settings.model_copy(update={"fixed_shapes": True}))
+    return [(_words(each), each) for each in both]
+
+
+def _words(settings: OpenVinoSettings) -> str:
+    return f"openvino {settings.precision}{' fixed' if settings.fixed_shapes else ''}"

@@ -34,6 +34,8 @@ _DEFAULT = OpenVinoSettings()
 _DEVICE = "CPU"
 _Shapes = tuple[tuple[int, ...], ...]
 """Of the inputs, in the order of the file."""
+Ports = tuple[list[TensorSpec], list[int]]
+"""Inputs or outputs in the order of the file, each with its position in the compiled model."""
 _CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}
 
 
@@ -55,16 +57,14 @@ class OpenVinoModel:
         self._path = path
         self._config = openvino_config(settings, threads) | ({"PERF_COUNT": "YES"} if record else {})
         try:
-            model = _read(path)
+            model = self._read()
             self._fixed_to: _Shapes | None = () if settings.fixed_shapes and model.is_dynamic() else None
             self._uncompiled = model if self._fixed_to == () else None
             if self._fixed_to is None:
                 self._compile(model)
         except ERRORS as error:
             raise wrapped_load(error, path) from error
-        axes_in, axes_out = read_axes(path)
-        self.inputs, self._input_order = _specs(model.inputs, axes_in)
-        self.outputs, self._output_order = _specs(model.outputs, axes_out)
+        (self.inputs, self._input_order), (self.outputs, self._output_order) = self._signature(model)
         self._ran: set[_Shapes] = set()
         self._expected = [(spec.name, np.dtype(spec.dtype), spec.shape) for spec in self.inputs]
 
@@ -102,7 +102,7 @@ class OpenVinoModel:
         self._fixed_to = ()
         self._ran.clear()
         try:
-            model = self._uncompiled or _read(self._path)
+            model = self._uncompiled or self._read()
             self._uncompiled = None
             model.reshape(dict(zip(self._input_order, map(openvino.PartialShape, shapes), strict=True)))
         except ERRORS as error:
@@ -117,10 +117,13 @@ class OpenVinoModel:
         self.compiled = self._core.compile_model(model, _DEVICE, self._config)
         self._request = self.compiled.create_infer_request()
 
+    def _read(self) -> openvino.Model:
+        frontend = FrontEndManager().load_by_framework("onnx")
+        return frontend.convert(frontend.load(str(self._path)))
 
-def _read(path: Path) -> openvino.Model:
-    frontend = FrontEndManager().load_by_framework("onnx")
-    return frontend.convert(frontend.load(str(path)))
+    def _signature(self, model: openvino.Model) -> tuple[Ports, Ports]:
+        axes_in, axes_out = read_axes(self._path)
+        return _specs(model.inputs, axes_in), _specs(model.outputs, axes_out)
 
 
 def can_compute_in(precision: str) -> bool:
@@ -145,8 +148,7 @@ def _check_precision(core: openvino.Core, settings: OpenVinoSettings) -> None:
         )
 
 
-def _specs(ports: list[openvino.ConstOutput], axes: dict[str, Axes | None]) -> tuple[list[TensorSpec], list[int]]:
-    """Inputs or outputs in the order of the file, each with its position in the compiled model."""
+def _specs(ports: list[openvino.ConstOutput], axes: dict[str, Axes | None]) -> Ports:
     positions = {name: position for position, port in enumerate(ports) for name in port.get_names()}
     names = [name for name in axes if name in positions]
     specs = [TensorSpec(name=name, dtype=_dtype(ports[positions[name]], name), shape=axes[name]) for name in names]
