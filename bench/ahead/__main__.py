@@ -10,7 +10,8 @@ Ratios are to the FP32 model under onnxruntime's defaults, one thread, paired in
 process, at most eight models each, over fresh loads; beside each stands how far its loads were apart. Where wall and
 processor time disagree, marked by !, a neighbor took the core and the lower ratio stands. Drops are on
 samples that neither calibrated nor chose, with the upper bound of their interval. ``--work`` keeps what peers made for
-the next run. JSON goes to ``--out``. Exit status 1 where one of the bar's cells is not held.
+the next run, and with ``--keep`` what we made. JSON goes to ``--out``. Exit status 1 where one of the bar's cells is not
+held.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> Iterator[
     folder = (given.work or scratch) / key_of(case)
     folder.mkdir(parents=True, exist_ok=True)
     kitchen = Kitchen(folder, case, judge.model.inspection)
-    for each in itertools.chain(kitchen.mine(given.ours), kitchen.peers(given.peers) if given.peers else ()):
+    for each in itertools.chain(kitchen.mine(given.ours, again=not given.keep), kitchen.peers(given.peers) if given.peers else ()):
         made.append(each)
         _say(case, f"{each.name}: {each.note or 'made'} ({each.cpu_s:.1f} s CPU)")
     rows = judge.rows(made)
@@ -134,6 +135,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, help="quiet blocks of each model in a load")
     parser.add_argument("--samples", type=int, help="judge by at most so many of those that prove, for a quick look")
     parser.add_argument("--work", type=Path, help="keep here what was made; what peers made before is used again")
+    parser.add_argument("--keep", action="store_true", help="use ours again too where --work has them: only time them")
     parser.add_argument("--out", type=Path, help="the same as JSON")
     return parser.parse_args()
 

@@ -18,7 +18,7 @@ from bench.ahead import ours
 from bench.ahead.cases import Case
 from bench.ahead.ours import Wanted
 from bench.ahead.runner import files_of, size_of
-from bench.peers.listed import PEERS, python_of
+from bench.peers.listed import PEERS, Kind, python_of
 from enxuto.dataset.preprocess import preprocess
 from enxuto.settings import RunSettings
 from enxuto.signature import ModelInspection
@@ -28,6 +28,8 @@ _SETTINGS: TypeAdapter[RunSettings | None] = TypeAdapter(RunSettings | None)
 _MOST_S = 1800
 _MOST_SAMPLES = 512
 """As many as the search itself calibrates on."""
+_PRODUCTS_A_SOFTMAX = 4
+"""Attention has at least these: of queries with keys, of weights with values, and linears around them."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,14 @@ class Made:
         return f"{self.tool} {self.method}"
 
 
-def is_transformer(model: ModelInspection) -> bool:
-    """Attention shows by products of matrices around a softmax, where nothing convolves."""
-    seen = model.operators.keys()
-    return {"MatMul", "Softmax"} <= seen and "Conv" not in seen
+def kinds_of(model: ModelInspection) -> set[Kind]:
+    """Attention shows by products of matrices around a softmax, where nothing convolves. A softmax after a few linears
+    makes class scores."""
+    seen = model.operators
+    softmaxes = seen.get("Softmax", 0)
+    attends = softmaxes and "Conv" not in seen and seen.get("MatMul", 0) >= softmaxes * _PRODUCTS_A_SOFTMAX
+    kinds: set[Kind] = {"transformer" if attends else "other"}
+    return kinds | {"products"} if "MatMul" in seen else kinds
 
 
 @dataclass(frozen=True)
@@ -63,32 +69,33 @@ class Kitchen:
     case: Case
     inspection: ModelInspection
 
-    def mine(self, methods: list[str]) -> Iterator[Made]:
-        """Never kept: what is measured is the program as it is."""
+    def mine(self, methods: list[str], *, again: bool) -> Iterator[Made]:
+        """Made anew unless an earlier run's will do: what is measured is the program as it is."""
         request = self.folder / "request.json"
         request.write_text(self._wanted().model_dump_json(by_alias=True), encoding="utf-8")
         for method in methods:
             into = self.folder / MINE / method
-            shutil.rmtree(into, ignore_errors=True)
-            into.mkdir(parents=True)
-            _run([sys.executable, "-m", ours.__name__, method, str(request), str(into)], into)
+            if again or not (into / "result.json").is_file():
+                shutil.rmtree(into, ignore_errors=True)
+                into.mkdir(parents=True)
+                _run([sys.executable, "-m", ours.__name__, method, str(request), str(into)], into)
             yield self._found(MINE, method, into)
 
     def peers(self, environments: Path) -> Iterator[Made]:
         """Of every peer that is installed."""
         calibration = self._calibration()
-        transformer = is_transformer(self.inspection)
+        kinds = kinds_of(self.inspection)
         for peer in PEERS:
             python = python_of(peer, environments)
             for method in peer.methods if python.is_file() else ():
-                if not method.is_for(transformer=transformer):
+                if not method.is_for(kinds):
                     continue
                 into = self.folder / peer.name / method.name
                 if not (into / "result.json").is_file():
                     into.mkdir(parents=True, exist_ok=True)
                     command = [str(python), str(peer.script), method.name, str(self.case.model.resolve()), str(into)]
                     command += ["--calibration", str(calibration)] if calibration else []
-                    _run(command + (["--transformer"] if transformer else []), into)
+                    _run(command + (["--transformer"] if "transformer" in kinds else []), into)
                 yield self._found(peer.name, method.name, into)
 
     def _found(self, tool: str, method: str, folder: Path) -> Made:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx
 from job import Job, Reader, main
 from onnxruntime.quantization import (
     CalibrationMethod,
@@ -16,6 +17,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+_UNKNOWN_TYPES = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+"""What it says itself to give it where operators of other domains keep it from inferring types."""
 
 
 def static(job: Job, method: str = "MinMax", activations: str = "QUInt8", **options: Any) -> None:
@@ -28,17 +32,22 @@ def static(job: Job, method: str = "MinMax", activations: str = "QUInt8", **opti
         activation_type=QuantType[activations],
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod[method],
+        extra_options=_UNKNOWN_TYPES,
         **options,
     )
 
 
 def dynamic(job: Job, *, per_channel: bool) -> None:
-    quantize_dynamic(_prepared(job), job.out / "model.onnx", weight_type=QuantType.QInt8, per_channel=per_channel)
+    quantize_dynamic(
+        _prepared(job),
+        job.out / "model.onnx",
+        weight_type=QuantType.QInt8,
+        per_channel=per_channel,
+        extra_options=_UNKNOWN_TYPES,
+    )
 
 
 def weight_only(job: Job, bits: int) -> None:
-    import onnx
-
     quantizer = MatMulNBitsQuantizer(onnx.load(job.model), bits=bits, block_size=32, is_symmetric=True)
     quantizer.process()
     onnx.save(quantizer.model.model, job.out / "model.onnx")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 HERE = Path(__file__).parent
-Kind = Literal["any", "transformer", "other"]
+Kind = Literal["products", "transformer", "other"]
+"""Of models: with products by weights, with attention, without."""
 
 
 @dataclass(frozen=True)
 class Method:
     name: str
-    models: Kind = "any"
-    """For which models it is meant: there is no use in SmoothQuant without products of matrices."""
+    models: Kind | None = None
+    """For which models it is meant, None for all: there is no use in SmoothQuant without attention."""
 
-    def is_for(self, *, transformer: bool) -> bool:
-        return self.models == "any" or (self.models == "transformer") == transformer
+    def is_for(self, kinds: Collection[Kind]) -> bool:
+        return self.models is None or self.models in kinds
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ PEERS = (
             Method("static-minmax"),
             Method("static-percentile", "other"),
             Method("static-matmul", "transformer"),
-            Method("dynamic", "transformer"),
-            Method("dynamic-per-channel", "transformer"),
-            Method("matmul-4-bits", "transformer"),
-            Method("matmul-8-bits", "transformer"),
+            Method("dynamic"),
+            Method("dynamic-per-channel"),
+            Method("matmul-4-bits", "products"),
+            Method("matmul-8-bits", "products"),
         ),
     ),
     Peer("nncf", (Method("ir"), Method("onnx"), Method("weights-int8"), Method("weights-int4"))),
@@ -52,7 +54,7 @@ PEERS = (
         "neural_compressor",
         (Method("static"), Method("static-qdq"), Method("dynamic"), Method("smooth", "transformer")),
     ),
-    Peer("olive", (Method("rtn", "transformer"), Method("hqq", "transformer"))),
+    Peer("olive", (Method("rtn", "products"), Method("hqq", "products"), Method("k-quant", "products"))),
 )
 
 
