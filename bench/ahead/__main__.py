@@ -10,8 +10,8 @@ Ratios are to the FP32 model under onnxruntime's defaults, one thread, paired in
 process, at most eight models each, over fresh loads; beside each stands how far its loads were apart. Where wall and
 processor time disagree, marked by !, a neighbor took the core and the lower ratio stands. Drops are on
 samples that neither calibrated nor chose, with the upper bound of their interval. ``--work`` keeps what peers made for
-the next run, and with ``--keep`` what we made. JSON goes to ``--out``. Exit status 1 where one of the bar's cells is not
-held.
+the next run, and with ``--keep`` what we made. JSON goes to ``--out``. Exit status 1 where one of the bar's cells is
+not held.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def _measured(case: Case, given: argparse.Namespace, scratch: Path) -> Iterator[
     folder = (given.work or scratch) / key_of(case)
     folder.mkdir(parents=True, exist_ok=True)
     kitchen = Kitchen(folder, case, judge.model.inspection)
-    for each in itertools.chain(kitchen.mine(given.ours, again=not given.keep), kitchen.peers(given.peers) if given.peers else ()):
+    mine = kitchen.mine(given.ours, again=not given.keep)
+    for each in itertools.chain(mine, kitchen.peers(given.peers) if given.peers else ()):
         made.append(each)
         _say(case, f"{each.name}: {each.note or 'made'} ({each.cpu_s:.1f} s CPU)")
     rows = judge.rows(made)
