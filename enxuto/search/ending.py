@@ -11,7 +11,8 @@ from enxuto.report import Candidate, Verdict
 from enxuto.search.choose import broken_constraints
 from enxuto.search.confirm import confirm
 from enxuto.search.costs import look_s
-from enxuto.search.looks import Look, asked, chosen, known_look, plan_looks
+from enxuto.search.looking import chosen, known_look, settled_looks
+from enxuto.search.looks import Look, asked
 from enxuto.search.nearest import blocking, in_words, near_misses
 from enxuto.search.plan import PlanFailed, Reply, StopReason, Task
 from enxuto.search.portable import holds_where_asked
@@ -50,7 +51,7 @@ def confirm_best(trials: Trials, goal: Goal) -> Generator[Task, Reply, Ending]:
     yield from make_again(trials, [candidate])
     if trials.named(candidate.name).outcome == "failed":
         return (yield from confirm_best(trials, goal))
-    for look in plan_looks(trials, goal, candidate):
+    for look in settled_looks(trials, goal, candidate):
         if trials.looks and not (yield from _is_worth_it(trials, look)):
             continue
         decision = yield from _look(trials, goal, look)

@@ -10,16 +10,13 @@ docs/decisions).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from enxuto.goal import Goal
 from enxuto.judge.chance import chance_of_proof
-from enxuto.report import Candidate
-from enxuto.search.choose import best, broken_constraints, candidate_cost
-from enxuto.search.costs import look_s
-from enxuto.search.splits import count
-from enxuto.search.trial import Looked, Trials
+from enxuto.report import Baseline, Candidate
+from enxuto.search.choose import broken_constraints, candidate_cost
 from enxuto.search.variants import changes_results
 
 MOST_LOOKS = 3
@@ -38,24 +35,30 @@ class Look:
     """That its bounds are held to."""
 
 
-def chosen(trials: Trials, goal: Goal, without: Collection[str] = ()) -> Candidate | None:
-    """The candidate to confirm first, where there is one."""
-    candidates = [each for each in trials.judged() if each.name not in without]
-    return best(goal, candidates, count(trials.splits.confirmation), trials.request.margin)
+@dataclass(frozen=True)
+class Prospects:
+    """What is known before anything is looked at."""
+
+    goal: Goal
+    original: Baseline
+    candidates: Sequence[Candidate]
+    """That may win, by the samples that choose."""
+    confirming: int
+    """Samples that prove."""
+    margin: float
 
 
-def plan_looks(trials: Trials, goal: Goal, first: Candidate) -> list[Look]:
+def plan_looks(prospects: Prospects, first: Candidate, most: int = MOST_LOOKS) -> list[Look]:
     """The first candidate, and those to fall back on while each adds to what is to be expected."""
     planned = [first]
-    left = trials.meter.remaining_s
-    affordable = MOST_LOOKS if left is None else int(left / look_s(trials))
-    while len(planned) < min(affordable, MOST_LOOKS):
-        plans = [[*planned, other] for other in _others(trials, goal, planned)]
-        longer = max(plans, key=lambda plan: _expected(trials, goal, plan), default=planned)
-        if _expected(trials, goal, longer) <= _expected(trials, goal, planned):
+    while len(planned) < most:
+        plans = [[*planned, other] for other in _others(prospects, planned)]
+        longer = max(plans, key=lambda plan: _expected(prospects, plan), default=planned)
+        if _expected(prospects, longer) <= _expected(prospects, planned):
             break
         planned = longer
-    return [Look(*each) for each in zip(planned, confidences(asked(goal), len(planned)), strict=True)]
+    held_to = confidences(asked(prospects.goal), len(planned))
+    return [Look(*each) for each in zip(planned, held_to, strict=True)]
 
 
 def asked(goal: Goal) -> float:
@@ -78,26 +81,13 @@ def confidences(confidence: float, looks: int) -> list[float]:
     return found
 
 
-def known_look(trials: Trials, look: Look) -> Looked | None:
-    """What an earlier search saw of the candidate, held to at least as much; it is judged anew, by this goal."""
-    seen = look.candidate.confirmation
-    if seen is None or trials.original.confirmation is None:
-        return None
-    earlier = next((each for each in trials.known if each.candidate == look.candidate.name), None)
-    bounds = [each.confidence for each in (seen.drop, seen.speedup) if each]
-    if min(bounds, default=look.confidence) < look.confidence:
-        return None
-    baseline = earlier.baseline if earlier else trials.original.confirmation
-    return Looked(look.candidate.name, min(bounds, default=look.confidence), baseline, trials.latest_noise)
-
-
-def _others(trials: Trials, goal: Goal, planned: Sequence[Candidate]) -> list[Candidate]:
+def _others(prospects: Prospects, planned: Sequence[Candidate]) -> list[Candidate]:
     """Those that gain, and that answer otherwise than what is to be looked at already."""
     return [
         each
-        for each in trials.judged()
+        for each in prospects.candidates
         if each.model
-        and _gain(trials, goal, each) > math.log1p(trials.request.margin)
+        and _gain(prospects, each) > math.log1p(prospects.margin)
         and not any(_answers_alike(each, other) for other in planned)
     ]
 
@@ -107,13 +97,13 @@ def _answers_alike(one: Candidate, other: Candidate) -> bool:
     return bool(same_file) and not changes_results(one.settings, other.settings)
 
 
-def _expected(trials: Trials, goal: Goal, plan: Sequence[Candidate]) -> float:
+def _expected(prospects: Prospects, plan: Sequence[Candidate]) -> float:
     """What a plan is expected to gain: each look's gain by the chance that it is reached and proven."""
     total, reached, likeliest = 0.0, 1.0, 0.0
-    for candidate, confidence in zip(plan, confidences(asked(goal), len(plan)), strict=True):
-        chance = _chance(trials, goal, candidate, confidence)
+    for candidate, confidence in zip(plan, confidences(asked(prospects.goal), len(plan)), strict=True):
+        chance = _chance(prospects, candidate, confidence)
         held = _after(likeliest, chance)
-        total += reached * held * _gain(trials, goal, candidate)
+        total += reached * held * _gain(prospects, candidate)
         reached *= 1 - held
         likeliest = max(likeliest, chance)
     return total
@@ -126,31 +116,30 @@ def _after(before: float, chance: float) -> float:
     return (chance + max(chance - before, 0.0) / (1 - before)) / 2 if before else chance
 
 
-def _chance(trials: Trials, goal: Goal, candidate: Candidate, confidence: float) -> float:
-    drop = candidate.selection.drop
-    if goal.max_drop is None or drop is None:
+def _chance(prospects: Prospects, candidate: Candidate, confidence: float) -> float:
+    drop, limit = candidate.selection.drop, prospects.goal.max_drop
+    if limit is None or drop is None:
         return _SUREST
-    samples = count(trials.splits.confirmation)
-    return min(chance_of_proof(drop, goal.max_drop.value, samples, confidence), _SUREST)
+    return min(chance_of_proof(drop, limit.value, prospects.confirming, confidence), _SUREST)
 
 
-def _gain(trials: Trials, goal: Goal, candidate: Candidate) -> float:
-    """Logarithm of how many times better than the original; one that misses a constraint is as bad as all others."""
-    original = trials.original
+def _gain(prospects: Prospects, candidate: Candidate) -> float:
+    """Logarithm of how many times better than the original; one that misses a constraint is worse than all others."""
+    original, goal = prospects.original, prospects.goal
     cost = candidate_cost(goal, candidate)
     if broken_constraints(goal, original.model.size_bytes, original.selection):
-        known = [each for one in trials.judged() if (each := candidate_cost(goal, one)) < math.inf]
+        known = [each for one in prospects.candidates if (each := candidate_cost(goal, one)) < math.inf]
         worst = 2 * max(known, default=cost)
     else:
-        worst = _cost_of_original(trials, goal)
+        worst = _cost_of_original(prospects)
     return math.log(worst / cost) if 0 < cost < math.inf and worst else 0.0
 
 
-def _cost_of_original(trials: Trials, goal: Goal) -> float:
-    match goal.objective:
+def _cost_of_original(prospects: Prospects) -> float:
+    match prospects.goal.objective:
         case "size":
-            return float(trials.original.model.size_bytes)
+            return float(prospects.original.model.size_bytes)
         case "memory":
-            return float(trials.original.selection.memory_bytes or 0)
+            return float(prospects.original.selection.memory_bytes or 0)
         case _:
             return 1.0

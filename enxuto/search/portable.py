@@ -11,7 +11,7 @@ from enxuto.processor import Processor
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
 from enxuto.search.halving import look_at_new
-from enxuto.search.looks import chosen
+from enxuto.search.looking import chosen
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import Trials
