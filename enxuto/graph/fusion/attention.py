@@ -11,21 +11,26 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from enxuto.graph.fusion.match import integers, last_axis, made_by, with_number
+from enxuto.graph.fusion.heads import Part, Projected, heads_and_width, split_alone, taken_out
+from enxuto.graph.fusion.match import made_by, with_number
 from enxuto.graph.weights import computed_array, in_default_domain, input_of
 
 _HEADS_FIRST = (0, 2, 1, 3)
+_SEQUENCE_FIRST = (2, 0, 1, 3)
 _LONGEST_WAY = 8
 """Nodes between a projection and the product that reads it."""
 
 
 @dataclass(frozen=True)
 class Attention:
-    """One head-wise attention, from three projections [batch, sequence, heads · width] to one output of that shape."""
+    """One head-wise attention, from three projections [batch, sequence, heads · width] to one output of that shape.
 
-    query: ir.Value
-    key: ir.Value
-    value: ir.Value
+    Where the sequence comes first, projections and output are [sequence, batch, …].
+    """
+
+    query: Part
+    key: Part
+    value: Part
     heads: int
     width: int
     """Of one head."""
@@ -36,35 +41,56 @@ class Attention:
     output: ir.Value
     flat: ir.Value | None
     """The shape that the output is brought to, where that is [batch · sequence, heads · width]."""
+    sequence_first: bool = False
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.query, self.key, self.value
+
+    @property
+    def projections(self) -> list[ir.Value]:
+        """Each once."""
+        return list(dict.fromkeys(part.projection for part in self.parts))
 
 
 def attentions(graph: ir.Graph) -> Iterator[Attention]:
-    """Everything in the graph itself that may be attention of a sequence to itself."""
+    """Everything in the graph itself that may be attention; the same softmax in more than one reading, where it has."""
     for node in list(graph):
         if node.op_type == "Softmax" and in_default_domain(node):
-            found = _around(node)
-            if found is not None:
-                yield found
+            yield from _around(node)
 
 
-def _around(softmax: ir.Node) -> Attention | None:
-    output, weighted = _forward(softmax.outputs[0])
+def _around(softmax: ir.Node) -> Iterator[Attention]:
+    output, weighted, sequence_first = _forward(softmax.outputs[0])
     scores = _scores(softmax.inputs[0])
     if output is None or weighted is None or scores is None:
-        return None
+        return
     product, bias, scale = scores
-    query, key, value = (_split_heads(one) for one in (product.inputs[0], product.inputs[1], weighted.inputs[1]))
-    if query is None or key is None or value is None or not query.heads == key.heads == value.heads:
-        return None
-    if not query.width == key.width == value.width or value.factor != 1:
-        return None
-    if len({_source(one.projection) for one in (query, key, value)}) != 1:
-        return None  # one sequence attends to another
-    factor = scale * query.factor * key.factor
-    return Attention(
-        query.projection, key.projection, value.projection, query.heads, query.width, factor, bias, output,
-        _flat(output),
-    )  # fmt: skip
+    for query, key, value in _readings(product.inputs[0], product.inputs[1], weighted.inputs[1]):
+        factor = scale * query.factor * key.factor
+        yield Attention(
+            query.part, key.part, value.part, query.heads, query.width, factor, bias, output, _flat(output),
+            sequence_first,
+        )  # fmt: skip
+
+
+def _readings(*operands: ir.Value | None) -> Iterator[tuple[Projected, Projected, Projected]]:
+    """Queries, keys and values as projections of their own, and as parts of what holds others as well."""
+    alone = [split_alone(one) for one in operands]
+    shape = heads_and_width(operands[0])
+    together = [taken_out(one, *shape) for one in operands] if shape is not None else []
+    for found in (alone, together):
+        projected = [one for one in found if one is not None]
+        if len(projected) == 3 and _fit(*projected):
+            query, key, value = projected
+            yield query, key, value
+
+
+def _fit(query: Projected, key: Projected, value: Projected) -> bool:
+    """Whether these may be queries, keys and values of one attention, of a sequence to itself."""
+    alike = query.heads == key.heads == value.heads and query.width == key.width == value.width
+    sources = {source_of(one.part.projection) for one in (query, key, value)}
+    return alike and value.factor == 1 and len(sources) == 1  # else one sequence attends to another
 
 
 def _flat(output: ir.Value) -> ir.Value | None:
@@ -74,20 +100,23 @@ def _flat(output: ir.Value) -> ir.Value | None:
     return shape if length == 2 else None
 
 
-def _forward(probabilities: ir.Value) -> tuple[ir.Value | None, ir.Node | None]:
-    """The output with its heads joined again, and the product of probabilities and values."""
+def _forward(probabilities: ir.Value) -> tuple[ir.Value | None, ir.Node | None, bool]:
+    """The output with its heads joined again, the product of probabilities and values, and whether the sequence comes
+    first in the output."""
+    nothing = None, None, False
     reader = _past_guard(probabilities)
     if reader is None or reader.op_type != "MatMul" or reader.inputs[0] is None:
-        return None, None
+        return nothing
     turned = _reader(reader.outputs[0])
     if turned is not None and turned.op_type == "Reshape":  # to the shape that it has
         turned = _reader(turned.outputs[0])
-    if turned is None or turned.op_type != "Transpose" or tuple(turned.attributes["perm"].as_ints()) != _HEADS_FIRST:
-        return None, None
+    order = turned.attributes.get("perm") if turned is not None and turned.op_type == "Transpose" else None
+    if turned is None or order is None or tuple(order.as_ints()) not in (_HEADS_FIRST, _SEQUENCE_FIRST):
+        return nothing
     joined = _reader(turned.outputs[0])
     if joined is None or joined.op_type != "Reshape" or joined.inputs[0] is not turned.outputs[0]:
-        return None, None
-    return joined.outputs[0], reader
+        return nothing
+    return joined.outputs[0], reader, tuple(order.as_ints()) == _SEQUENCE_FIRST
 
 
 def _past_guard(value: ir.Value) -> ir.Node | None:
@@ -153,69 +182,22 @@ def _leads_to_product(value: ir.Value | None) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Heads:
-    projection: ir.Value
-    heads: int
-    width: int
-    factor: float
-
-
-def _split_heads(value: ir.Value | None) -> _Heads | None:
-    """The projection whose last axis is split into heads on the way to this value."""
-    factor, split = 1.0, None
-    for _ in range(_LONGEST_WAY):
-        node = made_by(value, "Mul", "Div", "Transpose", "Reshape", "Identity")
-        if node is None:
-            break
-        scaled = with_number(node) if node.op_type in ("Mul", "Div") else None
-        if scaled is not None:
-            value, number = scaled
-            factor *= number if node.op_type == "Mul" else 1 / number
-        elif node.op_type in ("Mul", "Div"):
-            break
-        else:
-            value = node.inputs[0]
-        if node.op_type == "Reshape":
-            split = _last_two(input_of(node, 1), node.inputs[0]) or split
-            if split is not None and _rank(node.inputs[0]) == 3:
-                break
-    if split is None or value is None:
-        return None
-    return _Heads(value, *split, factor)
-
-
-def _last_two(shape: ir.Value | None, split: ir.Value | None) -> tuple[int, int] | None:
-    """Heads and width, from a shape of four numbers that ends in them; one may be left for the runtime to find."""
-    given = integers(shape)
-    if given is None:
-        node = made_by(shape, "Concat")
-        parts = [] if node is None else [integers(part) or [0] for part in node.inputs]
-        given = [0, 0, *(one for part in parts for one in part)]
-    elif len(given) != 4:
-        return None
-    if min(given[-2], given[-1]) == 0:
-        return None
-    heads, width, whole = given[-2], given[-1], last_axis(split) or 0
-    heads, width = (whole // width if heads < 0 else heads), (whole // heads if width < 0 else width)
-    return (heads, width) if heads > 0 and width > 0 and whole in (0, heads * width) else None
-
-
-def _rank(value: ir.Value | None) -> int | None:
-    return None if value is None or value.shape is None else len(value.shape)
-
-
-def _source(projection: ir.Value) -> ir.Value | None:
+def source_of(projection: ir.Value) -> ir.Value:
     """What a projection projects."""
-    value: ir.Value | None = projection
+    return way_to_source(projection)[-1]
+
+
+def way_to_source(projection: ir.Value) -> list[ir.Value]:
+    """From a projection back to what it projects; all have the same axes in front of the last one."""
+    way = [projection]
     for _ in range(_LONGEST_WAY):
-        node = made_by(value, "Add", "MatMul", "Split", "Gemm", "Slice", "Mul")
+        node = made_by(way[-1], "Add", "MatMul", "Split", "Gemm", "Slice", "Mul")
         if node is None:
-            return value
+            return way
         if node.op_type in ("MatMul", "Gemm"):
-            return node.inputs[0] if computed_array(node.inputs[1]) is not None else value
-        data = [one for one in node.inputs if computed_array(one) is None]
+            return [*way, node.inputs[0]] if computed_array(node.inputs[1]) is not None and node.inputs[0] else way
+        data = [one for one in node.inputs if one is not None and computed_array(one) is None]
         if not data or (len(data) != 1 and node.op_type != "Slice"):
-            return value
-        value = data[0]
-    return value
+            return way
+        way.append(data[0])
+    return way

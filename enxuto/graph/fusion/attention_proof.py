@@ -9,7 +9,7 @@ graph is left as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ import onnx
 import onnx_ir as ir
 
 from enxuto.errors import BadInput
-from enxuto.graph.fusion.attention import Attention
+from enxuto.graph.fusion.attention import Attention, way_to_source
 from enxuto.graph.fusion.match import number
 from enxuto.graph.fusion.region import Region, results
-from enxuto.graph.fusion.trials import Trial, trials
+from enxuto.graph.fusion.trials import Layout, Trial, trials
+from enxuto.graph.fusion.write_attention import Mask, as_protos, attention_steps
 
 _TOLERANCE = 1e-5
 """Of outputs near 1: both add in their own order."""
@@ -33,62 +34,42 @@ _MASK_TYPES = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataTy
 _RIVAL = "the_fused_attention"
 
 
-@dataclass(frozen=True)
-class Mask:
-    """How scores are masked."""
-
-    causal: bool = False
-    """No look ahead."""
-    padding: ir.Value | None = None
-    """[batch, sequence], 0 where there is nothing to look at."""
-    added: ir.Value | None = None
-    """Added to scores as it is; broadcasts to [batch, heads, sequence, sequence]."""
-    fill: float = _LOWEST
-    """What is added to masked scores: tells what happens in a row where all are masked."""
-
-
 def proven_mask(model: ir.Model, found: Attention, first: Mask | None, scratch: Path, seed: int) -> Mask | None:
     """The form that gives the numbers that the graph gives; None where none does, or where parts of it do not run.
 
     ``first`` is tried before the others: layers of a model mask alike.
     """
-    projections = [found.query, found.key, found.value]
-    region = Region(model, projections, found.output)
-    hidden, random = found.heads * found.width, np.random.default_rng(seed)
-    drawn = trials(region, projections, hidden, random) if region.small() else []
+    region = Region(model, found.projections, found.output)
+    drawn = trials(region, _layout(found), np.random.default_rng(seed)) if region.small() else []
     candidates = [*([first] if first is not None and first.added is None else []), *_masks(region, found)]
     return next((mask for mask in candidates if drawn and _agrees(region, found, mask, drawn, scratch)), None)
 
 
-def attention_nodes(found: Attention, mask: Mask, output: str) -> list[onnx.NodeProto]:
-    """onnxruntime's operator, and what brings its mask into the form that it takes."""
-    make, nodes = onnx.helper.make_node, []
-    joined = f"{output}_joined" if found.flat is not None else output
-    inputs = [str(found.query.name), str(found.key.name), str(found.value.name)]
-    if mask.padding is not None:
-        nodes.append(make("Cast", [str(mask.padding.name)], [f"{output}_padding"], to=onnx.TensorProto.INT32))
-        inputs += ["", f"{output}_padding"]
-    if mask.added is not None:
-        inputs += ["", "", str(mask.added.name)]
-    attributes = {"num_heads": found.heads, "scale": found.scale, "mask_filter_value": mask.fill}
-    if mask.causal:
-        attributes["unidirectional"] = 1
-    nodes.append(make("MultiHeadAttention", inputs, [joined], domain="com.microsoft", **attributes))  # type: ignore[arg-type]
-    if found.flat is not None:
-        nodes.append(make("Reshape", [joined, str(found.flat.name)], [output]))
-    return nodes
+def _rival(found: Attention, mask: Mask, opset: int) -> list[onnx.NodeProto]:
+    """Nodes that do the same if the mask is the right one."""
+    if mask.padding is None:
+        return as_protos(attention_steps(found, mask, opset), _RIVAL)
+    cast = ir.val(f"{_RIVAL}_padding", ir.DataType.INT32)
+    to = onnx.helper.make_node("Cast", [str(mask.padding.name)], [str(cast.name)], to=onnx.TensorProto.INT32)
+    return [to, *as_protos(attention_steps(found, replace(mask, padding=cast), opset), _RIVAL)]
+
+
+def _layout(found: Attention) -> Layout:
+    widths = {part.projection: part.count * found.heads * found.width for part in found.parts}
+    before = {value for one in found.projections for value in way_to_source(one)} if found.sequence_first else set()
+    return Layout(widths, frozenset(before))
 
 
 def _masks(region: Region, found: Attention) -> Iterator[Mask]:
-    yield Mask()
-    yield Mask(causal=True)
+    yield Mask(fill=_LOWEST)
+    yield Mask(causal=True, fill=_LOWEST)
     for value in region.inputs:
         if value.producer() is None and value.dtype in _MASK_TYPES and _rank(value) == 2:
             for fill in dict.fromkeys([*_fills(region), _LOWEST]):
                 yield Mask(padding=value, fill=fill)
                 yield Mask(padding=value, causal=True, fill=fill)
     if found.bias is not None and _rank(found.bias) == 4:
-        yield Mask(added=found.bias)
+        yield Mask(added=found.bias, fill=_LOWEST)
 
 
 def _fills(region: Region) -> list[float]:
@@ -98,7 +79,7 @@ def _fills(region: Region) -> list[float]:
 
 def _agrees(region: Region, found: Attention, mask: Mask, drawn: Sequence[Trial], scratch: Path) -> bool:
     try:
-        loaded = region.beside(attention_nodes(found, mask, _RIVAL), _RIVAL, scratch)
+        loaded = region.beside(_rival(found, mask, region.opset), _RIVAL, scratch)
         return all(
             _same(*results(loaded, one.feeds), _LOOSE_TOLERANCE if one.all_masked else _TOLERANCE) for one in drawn
         )

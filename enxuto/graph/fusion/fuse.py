@@ -5,10 +5,13 @@ from __future__ import annotations
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from enxuto.errors import NotApplicable
 from enxuto.graph.fusion.fuse_attention import fuse_attention, infer_shapes
 from enxuto.graph.fusion.gelu import fuse_gelu
 from enxuto.graph.fusion.layer_norm import OPSET, fuse_layer_norm, written_out
 from enxuto.graph.fusion.residual import keep_apart
+from enxuto.graph.fusion.sizes import fold_sizes
+from enxuto.graph.fusion.turns import drop_turns
 from enxuto.graph.normalize import keep_signature, normalized
 from enxuto.graph.opset import with_opset
 from enxuto.techniques.base import Context
@@ -17,18 +20,21 @@ from enxuto.techniques.base import Context
 def fused(
     model: ir.Model, context: Context, *, attention: bool, gelu: bool, layer_norm: bool
 ) -> tuple[ir.Model, list[str]]:
-    """A copy with what was recognised fused, and a note for each kind that was; no notes where nothing was.
-
-    Raises NotApplicable where an older model spells layer normalization out and cannot be brought to a newer opset.
-    """
-    given = _raised(model, context) if layer_norm else model
+    """A copy with what was recognised fused, and a note for each kind that was; no notes where nothing was."""
+    given, left = _raised(model, context) if layer_norm else (model, [])
     copy = normalized(given)
     declared = {output: (output.type, output.shape) for node in copy.graph.all_nodes() for output in node.outputs}
     passes.IdentityEliminationPass()(copy)  # older exporters write equal weights once, and the others after it
     infer_shapes(copy)
+    if attention:
+        fold_sizes(copy)
     norms = fuse_layer_norm(copy) if layer_norm else 0
     units = fuse_gelu(copy) if gelu else 0
     heads = fuse_attention(copy, context.scratch, context.seed) if attention else 0
+    if heads:
+        passes.RemoveUnusedNodesPass()(copy)
+        infer_shapes(copy)
+        drop_turns(copy)
     sums = keep_apart(copy) if layer_norm else 0
     notes = [
         *_note(heads, "Attentions fused into one operator each: {}."),
@@ -41,13 +47,19 @@ def fused(
         for output in node.outputs:
             output.type, output.shape = declared.get(output, (None, None))
     keep_signature(model, copy)
-    return copy, notes
+    return copy, [*notes, *left] if notes else []
 
 
-def _raised(model: ir.Model, context: Context) -> ir.Model:
-    if not written_out(normalized(model).graph):
-        return model
-    return with_opset(model, OPSET, context)
+def _raised(model: ir.Model, context: Context) -> tuple[ir.Model, list[str]]:
+    """Of an opset that knows layer normalization, where one is spelled out; where that cannot be, as it is, and why."""
+    copy = normalized(model)
+    passes.IdentityEliminationPass()(copy)
+    if not written_out(copy.graph):
+        return model, []
+    try:
+        return with_opset(model, OPSET, context), []
+    except NotApplicable as reason:
+        return model, [f"Layer normalizations are left in their parts: {reason.detail}"]
 
 
 def _note(count: int, text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -9,8 +10,10 @@ import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.fusion.attention import Attention, attentions
-from enxuto.graph.fusion.attention_proof import Mask, proven_mask
+from enxuto.graph.fusion.attention_proof import proven_mask
 from enxuto.graph.fusion.match import made_by, other_input
+from enxuto.graph.fusion.write_attention import Mask, as_nodes, attention_steps
+from enxuto.graph.normalize import opset_of
 from enxuto.graph.weights import array_of, is_constant
 
 DOMAIN = "com.microsoft"
@@ -28,10 +31,12 @@ def fuse_attention(model: ir.Model, scratch: Path, seed: int) -> int:
         before = fused
         infer_shapes(model)
         for found in list(attentions(model.graph)):
+            if found.output.producer() is None:
+                continue  # written already, in another reading
             proven = proven_mask(model, found, mask, scratch, seed)
             if proven is not None:
                 mask = proven
-                _write(editor, found, proven, casts)
+                _write(editor, found, proven, casts, opset_of(model))
                 model.opset_imports[DOMAIN] = 1
                 fused += 1
     return fused
@@ -42,26 +47,30 @@ def infer_shapes(model: ir.Model) -> None:
     passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
 
 
-def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, ir.Value]) -> None:
+def _write(editor: Editor, found: Attention, mask: Mask, casts: dict[ir.Value, ir.Value], opset: int) -> None:
     joined = found.output.producer()
     if joined is None:
         return
-    padding = _as_int32(editor, mask.padding, casts)
-    inputs = [found.query, _without_bias(found.key), found.value, None, padding, mask.added]
-    while inputs[-1] is None:
-        inputs.pop()
-    attributes: dict[str, int | float | str | list[int]] = {
-        "num_heads": found.heads, "scale": found.scale, "mask_filter_value": mask.fill,
-    }  # fmt: skip
-    if mask.causal:
-        attributes["unidirectional"] = 1
-    name = str(found.output.name)
-    if found.output.shape is None and found.query.shape is not None and found.flat is None:
-        found.output.shape = found.query.shape.copy()
-    nodes = [editor.node("MultiHeadAttention", inputs, f"{name}_fused", DOMAIN, attributes=attributes)]
-    if found.flat is not None:
-        nodes.append(editor.node("Reshape", [nodes[0].outputs[0], found.flat], f"{name}_flat"))
+    key = replace(found.key, projection=_without_bias(found.key.projection)) if found.key.count == 1 else found.key
+    written = replace(mask, padding=_as_int32(editor, mask.padding, casts))
+    shape = _attended_shape(found)
+    if found.output.shape is None and shape is not None and found.flat is None and not found.sequence_first:
+        found.output.shape = shape.copy()
+    nodes = as_nodes(attention_steps(replace(found, key=key), written, opset), editor, str(found.output.name))
+    for node in nodes:
+        if node.op_type == "MultiHeadAttention":  # which inference of shapes does not know
+            node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, shape
     editor.replace(joined, nodes)
+
+
+def _attended_shape(found: Attention) -> ir.Shape | None:
+    """[batch, sequence, heads · width]"""
+    query = found.query.projection
+    if query.shape is None:
+        return None
+    first, second, _ = query.shape
+    lengths = (second, first) if found.sequence_first else (first, second)
+    return ir.Shape([*lengths, found.heads * found.width])
 
 
 def _without_bias(key: ir.Value) -> ir.Value:

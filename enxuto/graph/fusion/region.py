@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from enxuto.graph.fusion.match import behind
+from enxuto.graph.normalize import opset_of
 from enxuto.runtimes import LoadedModel, load_model
 
 _LARGEST_NODES = 400
@@ -33,6 +34,10 @@ class Region:
             value for value in read if not value.is_initializer() and (value in stop or value.producer() is None)
         ]
         """Every value that numbers are needed for: cuts, the graph's inputs, and what only lends its shape."""
+
+    @property
+    def opset(self) -> int:
+        return opset_of(self._model)
 
     def small(self) -> bool:
         """Whether it is as small as masks and shapes are, and a chain of plain operators."""

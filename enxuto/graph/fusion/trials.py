@@ -6,7 +6,7 @@ only where it occurs. So lengths and values are taken from the part's own consta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +31,24 @@ Feeds = dict[ir.Value, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What is known of the values that a part reads."""
+
+    widths: Mapping[ir.Value, int]
+    """Of hidden states [batch, sequence, width] that normal numbers are drawn for."""
+    sequence_first: frozenset[ir.Value] = frozenset()
+    """Those, and others, that are [sequence, batch, …]."""
+
+
+@dataclass(frozen=True)
 class Trial:
     feeds: Feeds
     all_masked: bool
     """Whether every token is, where there is a mask."""
 
 
-def trials(region: Region, real: Sequence[ir.Value], width: int, random: np.random.Generator) -> list[Trial]:
-    """Of a part that reads ``real`` values [batch, sequence, width], and masks or tokens; the smallest first.
+def trials(region: Region, layout: Layout, random: np.random.Generator) -> list[Trial]:
+    """Of a part that reads hidden states, and masks or tokens; the smallest first.
 
     Empty where some input's shape is not known, and where what the part does may show in no sequence that can be run.
     """
@@ -46,17 +56,18 @@ def trials(region: Region, real: Sequence[ir.Value], width: int, random: np.rand
         return []
     values, positions = _numbers(region)
     furthest = max(positions, default=0)
-    read = [*real, *region.inputs]
-    if furthest + 2 > _LONGEST and _size(read, 1, 0)[1] == 0:
+    read = dict.fromkeys([*layout.widths, *region.inputs])
+    known = [_batch_first(value, layout) for value in read]
+    if furthest + 2 > _LONGEST and _size(known, 1, 0)[1] == 0:
         return []
     longest = min(max([2 * furthest + 2, *_table_lengths(region)]), _LONGEST)
     few = [0, 1, *(near for one in sorted(values) for near in (one - 1, one, one + 1))]
-    sizes = [(size, kept) for size in dict.fromkeys(_size(read, *size) for size in _SIZES) for kept in _KEPT]
-    drawn = [Trial(_drawn(region, real, (*size, width), [0, 1], kept, random), not kept) for size, kept in sizes]
+    sizes = [(size, kept) for size in dict.fromkeys(_size(known, *size) for size in _SIZES) for kept in _KEPT]
+    drawn = [Trial(_drawn(region, layout, size, [0, 1], kept, random), not kept) for size, kept in sizes]
     if values:
-        drawn.append(Trial(_drawn(region, real, (*_size(read, *_SIZES[-1]), width), few, 0.5, random), False))
+        drawn.append(Trial(_drawn(region, layout, _size(known, *_SIZES[-1]), few, 0.5, random), False))
     if longest > max(sequence for _, sequence in _SIZES):
-        drawn.append(Trial(_drawn(region, real, (*_size(read, 1, longest), width), [0, 1], 1.0, random), False))
+        drawn.append(Trial(_drawn(region, layout, _size(known, 1, longest), [0, 1], 1.0, random), False))
     return drawn
 
 
@@ -102,26 +113,37 @@ def _drawable(value: ir.Value) -> bool:
     )
 
 
-def _size(values: Sequence[ir.Value], batch: int, sequence: int) -> tuple[int, int]:
+def _batch_first(value: ir.Value, layout: Layout) -> list[int | None]:
+    """The sizes that the model fixes, of hidden states, masks and tokens."""
+    if value.shape is None or len(value.shape) not in (2, 3):
+        return []
+    given = [dim if isinstance(dim, int) else None for dim in value.shape]
+    return [given[1], given[0]] if value in layout.sequence_first else given[:2]
+
+
+def _size(known: Sequence[Sequence[int | None]], batch: int, sequence: int) -> tuple[int, int]:
     """As wanted, or as the model fixes it."""
-    for value in values:
-        if value.shape is None or len(value.shape) not in (2, 3):
-            continue
-        given = [dim if isinstance(dim, int) else None for dim in value.shape]
-        batch, sequence = given[0] or batch, given[1] or sequence
+    for given in known:
+        if given:
+            batch, sequence = given[0] or batch, given[1] or sequence
     return batch, sequence
 
 
 def _drawn(
-    region: Region, real: Sequence[ir.Value], size: Sequence[int], tokens: Sequence[int], kept: float,
+    region: Region, layout: Layout, size: tuple[int, int], tokens: Sequence[int], kept: float,
     random: np.random.Generator,
 ) -> Feeds:  # fmt: skip
-    """Normal numbers for ``real`` values; for others, the first of the tokens where nothing is kept."""
-    return {value: _array(value, size, tokens, kept, random, value in real) for value in region.inputs}
+    """Normal numbers for hidden states; for others, the first of the tokens where nothing is kept."""
+    feeds = {}
+    for value in region.inputs:
+        width = layout.widths.get(value)
+        sizes = (*(reversed(size) if value in layout.sequence_first else size), width or max(layout.widths.values()))
+        feeds[value] = _array(value, sizes, tokens, kept, random, real=width is not None)
+    return feeds
 
 
 def _array(
-    value: ir.Value, size: Sequence[int], tokens: Sequence[int], kept: float, random: np.random.Generator, real: bool
+    value: ir.Value, size: Sequence[int], tokens: Sequence[int], kept: float, random: np.random.Generator, *, real: bool
 ) -> np.ndarray:
     given = zip(value.shape or (), size, strict=False)
     shape = [dim if isinstance(dim, int) else wanted for dim, wanted in given]
