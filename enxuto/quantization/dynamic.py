@@ -2,6 +2,7 @@
 
 The nodes written here are those that onnxruntime fuses: DynamicQuantizeLinear, MatMulInteger, a cast and a scale
 become one MatMulIntegerToFloat (or DynamicQuantizeMatMul), with one quantization for all readers of a tensor.
+LSTM layers are written as its own operator (``recurrent``).
 Convolutions stay as they are: their dynamic kernels are several times slower than float32.
 """
 
@@ -16,6 +17,7 @@ from enxuto.graph.edit import Editor
 from enxuto.graph.weights import in_default_domain
 from enxuto.quantization.affine import half_scales, quantize_weight, weight_scales
 from enxuto.quantization.linear import Linear, linears
+from enxuto.quantization.recurrent import lstms, quantize_lstm
 from enxuto.quantization.tables import reads_table, store_tables
 
 OPERATORS = frozenset({"Gemm", "MatMul"})
@@ -29,18 +31,26 @@ def quantize_dynamic(
     """Edit a normalized model in place; returns notes. Raises NotApplicable where everything is excluded."""
     rewriting = _Rewriting(model.graph, per_channel=per_channel, weight_limit=weight_limit)
     products = [each for each in linears(model.graph, OPERATORS) if not exclude & {each.node.name, each.node.op_type}]
-    if not products:
+    layers = [each for each in lstms(model.graph) if not exclude & {each.node.name, each.node.op_type}]
+    if not products and not layers:
         raise NotApplicable(
-            "No matrix product is left to compute in integers.",
+            "No matrix product or LSTM layer is left to compute in integers.",
             code="nothing_to_quantize",
             hint="Exclude fewer nodes.",
         )
     for linear in products:
         rewriting.product(linear)
+    for layer in layers:
+        quantize_lstm(model, layer, per_channel=per_channel, weight_limit=weight_limit)
     stored = store_tables(model.graph, _lookups(model.graph, exclude)) if embeddings else 0
     ir.passes.Sequential(passes.RemoveUnusedNodesPass(), passes.DeduplicateInitializersPass())(model)
     _forget_shapes(model)
-    notes = [f"Matrix products that compute in integers, with activations quantized at run time: {len(products)}."]
+    counts = {"Matrix products": len(products), "LSTM layers": len(layers)}
+    notes = [
+        f"{what} that compute in integers, with activations quantized at run time: {count}."
+        for what, count in counts.items()
+        if count
+    ]
     if stored:
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     return notes

@@ -18,8 +18,10 @@ from enxuto.quantization.kept import guard_kept
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.placement import Placement, place
 from enxuto.quantization.points import OPERATORS, points_of, prepared
+from enxuto.quantization.processors import weight_limit
 from enxuto.quantization.qdq import Scheme, Seen, insert
 from enxuto.quantization.range_choice import RangeChoice, range_of
+from enxuto.quantization.recurrent import lstms, quantize_lstm
 from enxuto.quantization.rounding import Rounding
 from enxuto.quantization.statistics import Statistics, TensorStatistics
 from enxuto.quantization.tables import store_tables
@@ -38,6 +40,8 @@ class Options:
     equalization: bool
     float_stem: bool
     embeddings: bool
+    recurrent: bool
+    """Whether LSTM layers are quantized at run time."""
     processor: Processor
     exclude: frozenset[str]
     """Names of nodes and operator types that stay in floating point."""
@@ -87,8 +91,18 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     guard_kept(model.graph)
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
+    if options.recurrent and (layers := _recurrent(model, options)):
+        notes.append(f"LSTM layers that compute in integers, with activations quantized at run time: {layers}.")
     ir.passes.Sequential(passes.DeduplicateInitializersPass(), passes.RemoveUnusedNodesPass())(model)
     return Quantized(model, notes)
+
+
+def _recurrent(model: ir.Model, options: Options) -> int:
+    layers = [each for each in lstms(model.graph) if not options.exclude & {str(each.node.name), each.node.op_type}]
+    limit = weight_limit(options.processor)
+    for layer in layers:
+        quantize_lstm(model, layer, per_channel=options.per_channel, weight_limit=limit)
+    return len(layers)
 
 
 def _kept(graph: ir.Graph, found: list[Linear], options: Options) -> set[ir.Node]:

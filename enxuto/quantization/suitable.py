@@ -13,8 +13,11 @@ _SMALLEST_SHARE = 0.01
 """Of the weights, below which neither size nor speed would change by what can be measured."""
 
 
-def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Linear]:
-    """Nodes of these operators with float32 weights in a normalized model; NotApplicable where there are none."""
+def require_float_linears(model: ir.Model, operators: frozenset[str], others: int = 0) -> list[Linear]:
+    """Nodes of these operators with float32 weights in a normalized model; NotApplicable where they hold too little.
+
+    ``others``: elements of weights of further operators that the technique takes.
+    """
     if is_quantized(model):
         raise NotApplicable(
             "The model is quantized already.",
@@ -22,7 +25,7 @@ def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Li
             hint="Start from the floating-point model.",
         )
     found = list(linears(model.graph, operators))
-    if not found:
+    if not found and not others:
         types = sorted(weight_types(model) & {"float16", "bfloat16", "double"})
         stored = f" Weights are stored as {', '.join(types)}." if types else ""
         raise NotApplicable(
@@ -31,7 +34,7 @@ def require_float_linears(model: ir.Model, operators: frozenset[str]) -> list[Li
             code="nothing_to_quantize",
             hint="Export the model with float32 weights." if types else "Leave this technique out of the recipe.",
         )
-    share = sum(one.weight.size for one in found) / max(_float_elements(model), 1)
+    share = (others + sum(one.weight.size for one in found)) / max(_float_elements(model), 1)
     if share < _SMALLEST_SHARE:
         raise NotApplicable(
             f"{listed(sorted(operators))} hold {percent(share)} of the model's weights: nothing would be gained.",

@@ -57,6 +57,8 @@ class MadeOf:
     products: int
     convolutions: int
     recurrent: int
+    lstms: int
+    """Of the recurrent layers: they alone have integer kernels."""
     attention: int
 
     @property
@@ -79,12 +81,17 @@ def made_of(inspection: ModelInspection) -> MadeOf:
         products=products,
         convolutions=together(_CONVOLUTIONS),
         recurrent=together(_RECURRENT),
+        lstms=together(("LSTM",)),
         attention=together(_ATTENTION) + inner,
     )
 
 
 def _for_speed(made_of: MadeOf, calibrated: bool, batch_size: int) -> Iterator[Recipe]:
     dynamic: list[Recipe] = [[DynamicInt8()]] if made_of.by_products else []
+    if made_of.lstms:
+        dynamic.append([DynamicInt8(per_channel=False)])
+    if made_of.lstms and made_of.convolutions and calibrated:
+        dynamic.append([StaticInt8(recurrent=True)])
     if made_of.is_transformer:
         yield from _transformer(calibrated, batch_size)
     elif made_of.products + made_of.recurrent > made_of.convolutions:

@@ -57,6 +57,11 @@ class StaticInt8(Technique):
     embeddings: bool = Field(
         True, description="Store tables that rows are gathered from in int8 too, with a scale for each row."
     )
+    recurrent: bool = Field(
+        False,
+        description="Also compute LSTM layers in integers, quantized at run time as dynamic_int8 does it, by an "
+        "operator that onnxruntime alone has.",
+    )
     exclude: list[NodeName] = Field(
         default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
     )
@@ -85,6 +90,7 @@ class StaticInt8(Technique):
             equalization=self.equalization,
             float_stem=self.float_stem,
             embeddings=self.embeddings,
+            recurrent=self.recurrent,
             processor=self.processor or processor_of(context.instruction_sets),
             exclude=frozenset(self.exclude),
         )
