@@ -9,13 +9,18 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from enxuto.errors import BadInput
+from enxuto.graph.mapped import map_weights
 from enxuto.graph.write import write_model
 
 __all__ = ["read_model", "write_model"]
 
 
 def read_model(path: Path) -> ir.Model:
-    """Raises BadInput: not ONNX, weights in other files, or types that the editor does not know."""
+    """Weights in other files beside the model are mapped, not read.
+
+    Raises:
+        BadInput: not ONNX, weights that are not beside it, or types that the editor does not know.
+    """
     try:
         model = ir.load(path, format="protobuf")
     except (DecodeError, onnx.checker.ValidationError) as error:
@@ -32,6 +37,7 @@ def read_model(path: Path) -> ir.Model:
             "(zipmap=False for scikit-learn models).",
         ) from error
     _require_weights_at_hand(model)
+    map_weights(model)
     return model
 
 

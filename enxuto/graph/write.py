@@ -17,16 +17,19 @@ import onnx_ir as ir
 from google.protobuf.message import EncodeError
 
 from enxuto.errors import BadInput
+from enxuto.graph.mapped import MappedTensor, forget_weights
 
 _LARGEST_FILE = 2**31 - 1
 """Of one protocol buffer."""
 _SPARE_BYTES = 1 << 26
 """For nodes, names and small weights."""
-_LARGE_TENSOR = 1 << 20
+_LARGE_TENSOR, _SMALL_TENSOR = 1 << 20, 1 << 10
+"""Bytes from which on a weight is written by itself; from the second on where smaller ones take up the spare room."""
 _WORTH_PARTS = 1 << 26
 """Bytes in large tensors below which a file is written at once."""
-_ALIGNMENT = 1 << 16
-"""Of weights in a file of their own: whole pages, whatever their size is there, so that they can be mapped."""
+_ALIGNMENT, _SMALL_ALIGNMENT = 1 << 16, 1 << 6
+"""Of weights in a file of their own: whole pages, whatever their size is there, so that they can be mapped; of small
+ones, a line of the cache."""
 
 
 def write_model(model: ir.Model, path: Path) -> list[str]:
@@ -39,6 +42,7 @@ def write_model(model: ir.Model, path: Path) -> list[str]:
     held = sum(tensor.nbytes for tensor in large.values())
     if held < _WORTH_PARTS:
         path.write_bytes(_serialized(_without_external(model)))
+        forget_weights(model)
         return []
     if held <= _LARGEST_FILE - _SPARE_BYTES:
         _write_in_parts(model, large, path)
@@ -47,14 +51,26 @@ def write_model(model: ir.Model, path: Path) -> list[str]:
 
 
 def _large_tensors(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """By the initializer's name. Of the main graph: those of branches and bodies are small, or rare."""
-    return {
+    """By the initializer's name, so many that what is left is small.
+
+    Of the main graph: those of branches and bodies are small, or rare.
+    """
+    tensors = {
         name: value.const_value
         for name, value in model.graph.initializers.items()
-        if value.const_value is not None
-        and value.dtype != ir.DataType.STRING
-        and value.const_value.nbytes >= _LARGE_TENSOR
+        if value.const_value is not None and value.dtype != ir.DataType.STRING
     }
+    for least in (_LARGE_TENSOR, _SMALL_TENSOR):
+        large = {name: tensor for name, tensor in tensors.items() if tensor.nbytes >= least}
+        if sum(tensor.nbytes for name, tensor in tensors.items() if name not in large) <= _SPARE_BYTES // 2:
+            break
+    return large
+
+
+def _let_go(tensor: ir.TensorProtocol) -> None:
+    """Of the memory that looking at it took."""
+    if isinstance(tensor, MappedTensor):
+        tensor.forget()
 
 
 def _serialized(model: ir.Model, without: Mapping[str, object] = {}) -> bytes:
@@ -101,6 +117,7 @@ def _write_in_parts(model: ir.Model, large: Mapping[str, ir.TensorProtocol], pat
             part = onnx.ModelProto()
             part.graph.initializer.append(_proto(name, tensor))
             file.write(part.SerializeToString(deterministic=True))
+            _let_go(tensor)
 
 
 def _proto(name: str, tensor: ir.TensorProtocol) -> onnx.TensorProto:
@@ -115,11 +132,13 @@ def _write_apart(model: ir.Model, large: Mapping[str, ir.TensorProtocol], path: 
     unnamed = path.with_name(f"{path.name}.weights")
     with unnamed.open("wb") as file:
         for name, tensor in large.items():
-            gap = bytes(-file.tell() % _ALIGNMENT)
+            alignment = _ALIGNMENT if tensor.nbytes >= _LARGE_TENSOR else _SMALL_ALIGNMENT
+            gap = bytes(-file.tell() % alignment)
             offsets[name] = file.tell() + len(gap)
-            for piece in (gap, memoryview(tensor.tobytes())):
+            for piece in (gap, tensor.tobytes()):
                 file.write(piece)
                 sha256.update(piece)
+            _let_go(tensor)
     location = sha256.hexdigest()
     unnamed.rename(path.with_name(location))
     outside = {
