@@ -27,10 +27,17 @@ class Symptoms:
     """Whether all output channels share a scale."""
     weight_bits: int | None
     """What weights are stored in; null for floats."""
+    came_quantized: bool = False
+    """Whether the original has integers already: its ranges are nobody's choice here."""
 
 
 def advise(seen: Symptoms) -> str:
     """The cause that stands out most; none of them, and the layer is best kept in floating point."""
+    if seen.came_quantized:
+        return (
+            "The model came quantized, and ranges are its own: what differs is how its integers are computed or fused. "
+            "Leave the technique out where that matters, or start from the float model."
+        )
     causes = []
     if seen.one_weight_scale and (seen.weight_spread or 0) >= _UNLIKE_WEIGHTS:
         causes.append((
@@ -58,5 +65,10 @@ def _general(seen: Symptoms) -> str:
     if seen.weight_bits is not None and seen.weight_bits < 8:
         return (
             f"Its weights take {seen.weight_bits} bits: give it 8, smaller blocks, or a method that uses data (gptq)."
+        )
+    if seen.weight_bits is None and not seen.reads_integers:
+        return (
+            "Nothing in it is quantized: it computes in floats of fewer bits, or in another order. Keep it as it was "
+            "(exclude, where the technique has that) if its accuracy is needed."
         )
     return "Nothing stands out in its ranges: keep this layer in floating point (exclude) if its accuracy is needed."

@@ -150,6 +150,7 @@ def _symptoms(layer: ChangedLayer, twin: ir.Model, comparison: Comparison, read:
         weight_spread=_weight_spread(node),
         one_weight_scale=bool(weights) and all(_is_single(one.inputs[1]) for one in weights),
         weight_bits=min((each for each in bits if each is not None), default=None),
+        came_quantized=any("QuantizeLinear" in one.op_type for one in twin.graph),
     )
 
 

@@ -23,7 +23,8 @@ def _on_precision(model: ModelInspection) -> Iterator[Finding]:
         yield Finding(
             code="already_quantized",
             detail="The model already computes in integers or stores quantized weights.",
-            hint="Quantizing again gains little: start from the float model where there is one.",
+            hint="It is not quantized again: fusions and the runtime are tried. The float model, where there is one, "
+            "leaves more to gain.",
         )
     if model.precision in ("float16", "bfloat16"):
         yield Finding(
@@ -35,7 +36,7 @@ def _on_precision(model: ModelInspection) -> Iterator[Finding]:
 
 def _on_opsets(model: ModelInspection) -> Iterator[Finding]:
     opset = model.opsets.get("ai.onnx", _PER_CHANNEL_OPSET)
-    if opset < _PER_CHANNEL_OPSET:
+    if opset < _PER_CHANNEL_OPSET and not model.quantized:
         yield Finding(
             code="old_opset",
             detail=f"Opset {opset}: weights can be quantized per channel from {_PER_CHANNEL_OPSET} on.",

@@ -24,6 +24,7 @@ from enxuto.report import (
     Report,
     Verdict,
 )
+from enxuto.steps import Drop
 
 _OUTCOME_STYLES: dict[Outcome, str] = {
     "feasible": "green",
@@ -39,7 +40,7 @@ _VERDICT_STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "inconclusive": "bold yellow",
 }
-_GIVES_WAY = {"p50": 108, "SQNR": 88, "metric": 78}
+_GIVES_WAY = {"p50": 117, "SQNR": 97, "metric": 87}
 """Columns of a terminal below which a column of the table gives way."""
 
 
@@ -102,7 +103,7 @@ def _name(row: Row) -> str:
 
 
 def _headings(report: OptimizeReport, width: int) -> list[str]:
-    shown = ["speedup", "p50", "size", "metric", "drop ≤", "SQNR"]
+    shown = ["speedup", "p50", "size", "metric", "drop [≤]", "SQNR"]
     if report.metric is None:
         shown = ["speedup", "p50", "size"]
     return [heading for heading in shown if width >= _GIVES_WAY.get(heading, 0)]
@@ -115,9 +116,13 @@ def _numbers(row: Row) -> dict[str, str]:
         "p50": words.milliseconds(seen.latency.p50_ms if seen.latency else None),
         "size": words.size(row.size_bytes),
         "metric": words.metric_value(seen.metric) + "*" * row.first_look,
-        "drop ≤": words.drop_size(seen.drop.high, seen.drop.relative) if seen.drop else "–",
+        "drop [≤]": _drop(seen.drop) if seen.drop else "–",
         "SQNR": "–" if seen.fidelity is None else words.decibels(seen.fidelity.sqnr_db),
     }
+
+
+def _drop(drop: Drop) -> str:
+    return f"{words.drop_size(drop.value, drop.relative)} [{words.drop_size(drop.high, drop.relative)}]"
 
 
 def _outcome(row: Row) -> Text:
@@ -179,9 +184,17 @@ def _conditions(report: Report) -> str:
         metric += ", * of a first look at fewer samples" if any(row.first_look for row in rows(report)) else ""
         marks = {"★ winner": any(row.winner for row in rows(report)), "◆ front": bool(report.pareto)}
         marks["? best unproven"] = any(row.unproven for row in rows(report))
-        legend = f"{', '.join(mark for mark, there in marks.items() if there)}{metric}. "
+        legend = f"{', '.join(mark for mark, there in marks.items() if there)}{metric}{_feasible(report)}. "
     where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work."
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
+
+
+def _feasible(report: OptimizeReport) -> str:
+    """What the word means, where a bound beyond the limit stands beside it."""
+    seen = [one.selection.drop for one in report.candidates if one.outcome == "feasible"]
+    limit = report.goal.max_drop if report.goal else None
+    beyond = limit and any(drop.high > limit.value for drop in seen if drop)
+    return "; feasible: by its estimate, the bound in brackets is for the confirmation to prove" if beyond else ""
 
 
 def _workload(report: Report) -> str:

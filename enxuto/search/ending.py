@@ -116,7 +116,7 @@ def _told(decision: Decision, others: list[Decision]) -> list[str]:
     """What became of the other candidates that were looked at."""
     if not others:
         return []
-    begin = "Looked at before it, and not proven:" if decision.winner else "What was looked at besides is not proven:"
+    begin = "Looked at before it:" if decision.winner else "Looked at besides:"
     return [begin, *(other.about or other.why for other in others)]
 
 

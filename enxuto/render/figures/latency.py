@@ -19,6 +19,8 @@ from enxuto.steps import Estimate
 
 _WIDE = 4.0
 """Times the fastest call from which on the axis of a histogram is logarithmic."""
+_ROOM = 0.05
+"""Share of the axis that the name of a percentile takes."""
 _SIDE_BY_SIDE = 8
 """Loads whose shares find room beside each other; those of more stand upright."""
 
@@ -38,8 +40,6 @@ def histograms(models: Sequence[Timed]) -> Drawing:
         panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
         low = min(one.latency.histogram.edges_ms[0] for one in models)
         high = max(max(one.latency.histogram.edges_ms[-1], one.latency.p95_ms or 0.0) for one in models)
-        for position, (axes, one) in enumerate(zip(panels, models, strict=True)):
-            _histogram(axes, one, first=position == 0 and len(models) > 1)
         panels[-1].set_xlabel("time of a call, ms")
         if high > _WIDE * low:
             panels[-1].set_xlim(low / 1.06, high * 1.1)
@@ -47,6 +47,8 @@ def histograms(models: Sequence[Timed]) -> Drawing:
         else:
             panels[-1].set_xlim(low - 0.02 * (high - low), high + 0.04 * (high - low))
             on.linear(panels[-1], "x")
+        for position, (axes, one) in enumerate(zip(panels, models, strict=True)):
+            _histogram(axes, one, first=position == 0 and len(models) > 1)
 
     told = "; ".join(
         f"{one.name}: p50 {words.milliseconds(one.latency.p50_ms)}, p95 {words.milliseconds(one.latency.p95_ms)}, "
@@ -71,10 +73,19 @@ def _histogram(axes: Axes, one: Timed, *, first: bool) -> None:
     axes.set_title(short(one.name, 48), loc="left", color=SOFT, fontsize=11.5)
     marks: list[tuple[float, str, Any]] = [(one.latency.p50_ms, "p50", "-")]
     marks += [(one.latency.p95_ms, "p95", (0, (4, 2)))] if one.latency.p95_ms else []
+    before = _share(axes, one.latency.p50_ms) > _ROOM
     for at, name, dashes in marks:
+        left = name == "p50" and before  # so that the two names do not meet, however near the percentiles are
+        lower = name == "p95" and not before and _share(axes, at) - _share(axes, one.latency.p50_ms) < _ROOM
         axes.axvline(at, color=INK, linewidth=1.4, linestyle=dashes)
-        axes.annotate(name, (at, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      va="top", fontsize=11)  # fmt: skip
+        axes.annotate(name, (at, 1), (-3 if left else 3, -17 if lower else -2), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", ha="right" if left else "left", va="top", fontsize=11)  # fmt: skip
+
+
+def _share(axes: Axes, at: float) -> float:
+    """Where on the axis a time stands, from 0 to 1."""
+    pixels = axes.transData.transform((at, axes.get_ylim()[0]))[0]
+    return float((pixels - axes.bbox.x0) / axes.bbox.width)
 
 
 def over_time(

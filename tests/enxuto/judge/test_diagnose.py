@@ -194,3 +194,14 @@ def test_advice_names_what_stands_out(seen: dict[str, float], word: str) -> None
         "one_weight_scale": False, "weight_bits": None,
     }  # fmt: skip
     assert word in advise(Symptoms(**{**healthy, **seen}))
+
+
+@pytest.mark.parametrize("seen", [{"reads_integers": True, "outlier_ratio": 40.0}, {"weight_bits": 4}, {}])
+def test_of_a_model_that_came_quantized_no_other_ranges_are_advised(seen: dict[str, float]) -> None:
+    healthy = {
+        "input": "x", "reads_integers": False, "outlier_ratio": 1.2, "channel_spread": 2.0, "weight_spread": 1.5,
+        "one_weight_scale": False, "weight_bits": None, "came_quantized": True,
+    }  # fmt: skip
+    told = advise(Symptoms(**{**healthy, **seen}))
+    assert "came quantized" in told
+    assert not {"percentile", "exclude", "gptq"} & set(told.replace("(", " ").replace(")", " ").split())

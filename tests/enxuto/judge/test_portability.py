@@ -13,10 +13,12 @@ from onnx.parser import parse_model
 
 from enxuto.graph.apply import apply_technique
 from enxuto.judge import portability
+from enxuto.judge.emulate.run import Emulated
 from enxuto.judge.portability import assess_portability
+from enxuto.judge.portability_words import verdict
 from enxuto.metric import TopK
 from enxuto.processor import Processor
-from enxuto.steps import AssessPortability, Portability, ProcessorAccuracy
+from enxuto.steps import AssessPortability, Fidelity, Portability, ProcessorAccuracy
 from enxuto.techniques import AnyTechnique, Work
 from enxuto.techniques.dynamic_int8 import DynamicInt8
 from enxuto.techniques.half_weights import HalfWeights
@@ -174,3 +176,23 @@ def test_sums_in_float16_are_not_the_same_everywhere(files: StepFiles, tmp_path:
     model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
     found = assess(files, tmp_path, model, model)
     assert (of(found, "x86_avx2").holds, of(found, "arm").holds) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("here_db", "there_db", "chosen", "holds", "words"),
+    [
+        (30.0, 29.5, 1.0, True, "on 100\u00a0% there"),
+        (30.0, 26.0, 1.0, None, "No choice changed on these samples; noise 2.51 times as strong"),
+        (30.0, 9.0, 1.0, False, "noise 126 times as strong"),
+        (30.0, 29.5, 0.96875, False, "on 96.88\u00a0% there and 100\u00a0% here"),
+        (30.0, 26.0, None, False, "26.0 dB there"),
+    ],
+)
+def test_noise_that_changes_no_choice_is_told_from_choices_that_change(
+    here_db: float, there_db: float, chosen: float | None, holds: bool | None, words: str
+) -> None:
+    here = Fidelity(sqnr_db=here_db, cosine=1.0, agreement=None if chosen is None else 1.0)
+    there = Fidelity(sqnr_db=there_db, cosine=1.0, agreement=chosen)
+    found = verdict("x86_avx2", Emulated(32, there, here, 0.01, complete=True), [], real_data=True)
+    assert found.holds is holds
+    assert words in found.why

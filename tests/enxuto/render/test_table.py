@@ -29,7 +29,7 @@ def test_the_winner_stands_out_and_its_confirmation_follows() -> None:
     lines = printed(optimize_report()).splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("★"))
     assert "graph_optimization → static_int8" in lines[at]
-    assert "1.86× [1.82–1.90]  0.437 ms  1.24 MB  0.9800   0.92 %   29.4 dB  feasible" in lines[at]
+    assert "1.86× [1.82–1.90]  0.437 ms  1.24 MB  0.9800    0.34 % [0.92 %]   29.4 dB  feasible" in lines[at]
     assert lines[at + 1].strip().startswith("confirmed")
     assert "1.84× [1.81–1.87]" in lines[at + 1]
     assert "0.57 %" in lines[at + 1]
