@@ -1,6 +1,8 @@
 """Mixed precision within a search: scores the layers of what leads among integers, and tries what they say to keep.
 
-Proposals of ``enxuto.search.mixed`` are predictions: each becomes a candidate that is evaluated and timed as any other.
+Layers are kept in floating point; where the smallest file is asked for, weights of four bits are mixed with some of
+eight, which cost a fraction of the bytes and next to no accuracy. Proposals of ``enxuto.search.mixed`` are predictions:
+each becomes a candidate that is evaluated and timed as any other.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from enxuto.search.trial import Trials, subject_of
 from enxuto.search.trying import try_recipe
 from enxuto.search.tune import try_under
 from enxuto.steps import Failed, MeasureSensitivity, ModelProfile, ProfileModel, Sensitivity, Subject
-from enxuto.techniques import DynamicInt8, StaticInt8
+from enxuto.techniques import DynamicInt8, StaticInt8, WeightOnly
 
 _SAMPLES = 32
 _PROFILE_S = 1.0
@@ -35,11 +37,15 @@ _WORTH_TRYING = 0.01
 """Share of the time that a mixture must be predicted to save. Less than the margin: what borders cost is a guess."""
 _FAITHFUL_SHARE = 0.5
 """Of the limit on what may be lost: below it nothing is to be bought back."""
+_NEAR = 4.0
+"""Times the limit on what may be lost, within which a few layers may be to blame: the smallest file is mended."""
+_EIGHT = WeightOnly(bits=8, kernel="standard")
+"""What layers take that lose too much in four bits: one scale an output channel is the smallest form."""
 
 
 def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, list[str]]:
     """Try what keeps layers of the leading integer candidate in floating point; names of what came of it."""
-    base = leading_integers(trials, goal)
+    base = _leading_in_four_bits(trials, goal) or leading_integers(trials, goal)
     if base is None or trials.splits.selection is None or not _could_win(trials, goal, base):
         return []
     lossy, timed = _loses(goal, base), _wants_time(goal)
@@ -67,6 +73,29 @@ def leading_integers(trials: Trials, goal: Goal) -> Candidate | None:
         return min(standing, key=lambda each: candidate_cost(goal, each))
     lost = [each for each in integers if each.outcome == "infeasible" and each.selection.drop]
     return min(lost, key=lambda each: each.selection.drop.value if each.selection.drop else 0.0, default=None)
+
+
+def _leading_in_four_bits(trials: Trials, goal: Goal) -> Candidate | None:
+    """Where bytes are what counts: the smallest that a few layers may mend, or else what lost least."""
+    if goal.objective != "size" or not goal.max_drop:
+        return None
+    lost = {
+        each.name: each.selection.drop.value
+        for each in trials.candidates
+        if each.outcome in ("feasible", "infeasible") and _is_in_four_bits(each) and each.selection.drop
+    }
+    few = [each for each in trials.candidates if each.name in lost]
+    near = [each for each in few if lost[each.name] <= _NEAR * goal.max_drop.value]
+    if near:
+        return min(near, key=lambda each: (candidate_cost(goal, each), lost[each.name]))
+    return min(few, key=lambda each: lost[each.name], default=None)
+
+
+def _is_in_four_bits(candidate: Candidate) -> bool:
+    match candidate.recipe:
+        case [*_, WeightOnly(bits=4, exclude=[])]:
+            return candidate.model is not None
+    return False
 
 
 def _excludes(candidate: Candidate) -> bool:
@@ -150,5 +179,6 @@ def _is_faster(trials: Trials, names: list[str], whole_us: float) -> bool:
 
 def _excluding(base: Candidate, lists: list[list[str]]) -> Iterator[Recipe]:
     *before, technique = base.recipe
+    after = [_EIGHT] if isinstance(technique, WeightOnly) else []
     for names in lists:
-        yield [*before, technique.model_copy(update={"exclude": names})]
+        yield [*before, technique.model_copy(update={"exclude": names}), *after]

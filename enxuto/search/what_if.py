@@ -72,8 +72,14 @@ def take_over(trials: Trials, earlier: OptimizeReport) -> None:
     trials.original = earlier.baseline
     trials.candidates = [_reopened(candidate) for candidate in earlier.candidates]
     trials.noise, trials.latest_noise = list(earlier.noise), list(earlier.noise[-1:])
-    trials.layers, trials.health = list(earlier.layers), earlier.data
+    if _is_about_bytes(earlier.goal) == _is_about_bytes(trials.request.goal):
+        trials.layers = list(earlier.layers)  # of weights in four bits, or of integers: these say nothing of those
+    trials.health = earlier.data
     trials.known = list(earlier.confirmations)
+
+
+def _is_about_bytes(goal: Goal | None) -> bool:
+    return goal is not None and goal.objective == "size"
 
 
 def _reopened(candidate: Candidate) -> Candidate:

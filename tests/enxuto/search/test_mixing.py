@@ -18,7 +18,7 @@ from enxuto.steps import (
     NodeProfile,
     ProfileModel,
 )
-from enxuto.techniques import StaticInt8
+from enxuto.techniques import StaticInt8, WeightOnly
 from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model, digest
 
@@ -115,6 +115,49 @@ def test_a_mixture_is_tried_under_the_settings_of_what_leads() -> None:
     report = ask(world, workload=Workload())
     assert any(candidate.name == f"{KEPT} @ openvino fixed shapes" for candidate in report.candidates)
     assert all(step.subject.settings == OnnxRuntimeSettings() for step in world.done if isinstance(step, ProfileModel))
+
+
+SMALLEST = "weight_only(bits=4)"
+MENDED = "weight_only(bits=4, exclude=['conv2']) → weight_only(kernel=standard)"
+FEW_BITS = {
+    SMALLEST: Facts(size_bytes=400, drop=0.02, drop_spread=0.001),
+    "weight_only(kernel=standard)": Facts(size_bytes=700, drop=0.0),
+    MENDED: Facts(size_bytes=420, drop=0.002, drop_spread=0.001),
+}
+
+
+def test_for_the_smallest_file_the_layer_that_loses_too_much_in_four_bits_takes_eight() -> None:
+    world = World(FEW_BITS, layers=LAYERS)
+    report = ask(world, Goal(minimize="size"))
+    assert (report.verdict, report.winner) == ("improved", MENDED)
+    [step] = [step for step in world.done if isinstance(step, MeasureSensitivity)]
+    assert step.technique == WeightOnly(bits=4)
+
+
+def test_a_file_in_four_bits_that_loses_too_little_to_notice_is_left_as_it_is() -> None:
+    world = World(FEW_BITS | {SMALLEST: Facts(size_bytes=400, drop=0.001, drop_spread=0.001)}, layers=LAYERS)
+    assert ask(world, Goal(minimize="size")).winner == SMALLEST
+    assert "measure_sensitivity" not in world.kinds()
+
+
+def test_of_files_in_four_bits_the_smallest_that_is_not_ruined_is_mended() -> None:
+    finer = "weight_only(bits=4, block_size=16)"
+    ruined = FEW_BITS | {
+        SMALLEST: Facts(size_bytes=400, drop=0.9, drop_spread=0.001),
+        finer: Facts(size_bytes=450, drop=0.015, drop_spread=0.001),
+    }
+    world = World(ruined, layers=LAYERS)
+    ask(world, Goal(minimize="size"))
+    [step] = [step for step in world.done if isinstance(step, MeasureSensitivity)]
+    assert step.technique == WeightOnly(bits=4, block_size=16)
+
+
+def test_scores_of_weights_in_four_bits_say_nothing_of_integers() -> None:
+    earlier = ask(World(FEW_BITS | {"static_int8": LOSSY}, layers=LAYERS), Goal(minimize="size"))
+    assert earlier.layers
+    report = ask(a_world(), Goal(), earlier)
+    assert not report.layers
+    assert not any("static_int8(exclude" in candidate.name for candidate in report.candidates)
 
 
 def test_another_goal_is_answered_from_the_scores_and_only_the_new_mixture_is_made() -> None:
