@@ -33,6 +33,7 @@ from bench.ahead.table import Cell, cells, table
 from enxuto.execution.measuring import host_lock
 from enxuto.machine import this_machine
 
+_FEWEST_LOADS = 2
 _METHODS = ["latency", "size", "throughput-32", "static_int8", "dynamic_int8"]
 
 
@@ -132,13 +133,16 @@ def _arguments() -> argparse.Namespace:
         help="goals (latency, size, throughput-BATCH), techniques to be applied alone",
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32, 64])
-    parser.add_argument("--loads", type=int, default=6, help="fresh loads of each group of models")
+    parser.add_argument("--loads", type=int, default=6, help="fresh loads of each group of models, two at least")
     parser.add_argument("--rounds", type=int, default=20, help="quiet blocks of each model in a load")
     parser.add_argument("--samples", type=int, help="judge by at most so many of those that prove, for a quick look")
     parser.add_argument("--work", type=Path, help="keep here what was made; what peers made before is used again")
     parser.add_argument("--keep", action="store_true", help="use ours again too where --work has them: only time them")
     parser.add_argument("--out", type=Path, help="the same as JSON")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.loads < _FEWEST_LOADS:
+        parser.error(f"--loads {given.loads}: what lies between loads takes {_FEWEST_LOADS} of them")
+    return given
 
 
 if __name__ == "__main__":
