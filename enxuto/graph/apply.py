@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from enxuto.errors import BadInput, EnxutoError, NotApplicable
+from enxuto.graph.mapped import forget_weights
 from enxuto.recipe import recipe_name
 from enxuto.techniques import AnyTechnique, Context, Work
 
@@ -21,6 +22,7 @@ def apply_technique(technique: AnyTechnique, work: Work, context: Context) -> Wo
             )
         technique.requires(work, context)
         done = technique.apply(work, context)
+        forget_weights(work.model)
     except NotApplicable as error:
         raise NotApplicable(f"{name}: {error.detail}", code=error.code, hint=error.hint) from error
     except BadInput as error:

@@ -8,9 +8,8 @@ from onnxscript.version_converter import ConvertVersionPass
 
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.feeds import a_batch
-from enxuto.graph.file import write_model
+from enxuto.graph.loaded import load_edited
 from enxuto.graph.normalize import keep_signature, normalized, opset_of
-from enxuto.runtimes import load_model
 from enxuto.techniques.base import Context
 
 _TOLERANCE = 1e-3
@@ -54,10 +53,7 @@ def _require_same_outputs(before: ir.Model, after: ir.Model, minimum: int, conte
 
 
 def _outputs(model: ir.Model, context: Context) -> dict[str, np.ndarray]:
-    path = context.scratch / "opset.onnx"
-    write_model(model, path)
-    loaded = load_model(path)
-    path.unlink()
+    loaded = load_edited(model, context.scratch)
     arrays = loaded.run(a_batch(loaded, context))
     return {spec.name: array for spec, array in zip(loaded.outputs, arrays, strict=True)}
 

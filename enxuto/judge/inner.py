@@ -10,10 +10,10 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.file import write_model
 from enxuto.graph.inner import exposed
+from enxuto.graph.loaded import load_edited
 from enxuto.judge.few_samples import Batch
-from enxuto.runtimes import LoadedModel, load_model
+from enxuto.runtimes import LoadedModel
 from enxuto.settings import OnnxRuntimeSettings
 
 _MOST_BYTES = 64 << 20
@@ -47,6 +47,7 @@ class InnerTensors:
                 for name in group:
                     if name in left and name in right and left[name].shape == right[name].shape:
                         yield name, (left[name], right[name])
+            del sides  # before the next two are loaded
 
     def _sizes(self, batch: Batch) -> Mapping[str, int]:
         """Bytes of each tensor of the original, without holding any of them."""
@@ -55,11 +56,7 @@ class InnerTensors:
         return {name: 4 * int(found[count].reshape(-1)[0]) for name, count in counts.items() if count in found}
 
     def _load(self, model: ir.Model) -> LoadedModel:
-        path = self._scratch / "exposed.onnx"
-        write_model(model, path)
-        loaded = load_model(path, self._settings, self._threads)
-        path.unlink()
-        return loaded
+        return load_edited(model, self._scratch, self._settings, self._threads)
 
 
 def _with_types(model: ir.Model) -> ir.Model:

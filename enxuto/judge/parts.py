@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from enxuto.errors import NotApplicable
-from enxuto.graph.file import write_model
+from enxuto.graph.loaded import load_edited
 from enxuto.graph.normalize import normalized, opset_of
 from enxuto.graph.opset import with_opset
 from enxuto.graph.optimize import optimized
@@ -20,7 +20,7 @@ from enxuto.judge.fidelity import FidelityMeter
 from enxuto.judge.gates import Part, gated
 from enxuto.judge.scaling import channel_factors
 from enxuto.quantization.points import prepared
-from enxuto.runtimes import LoadedModel, load_model
+from enxuto.runtimes import LoadedModel
 from enxuto.techniques import Context
 
 _PARTS = 16
@@ -58,7 +58,7 @@ def noise_of_parts(
     found: dict[Part, float] = {}
     for group in _groups(parts):
         model, gates = gated(twin, comparison, changed.opset_imports, group)
-        found.update(zip(group, _alone(loaded(model, scratch), gates, batches), strict=True))
+        found.update(zip(group, _alone(load_edited(model, scratch), gates, batches), strict=True))
     return found
 
 
@@ -68,14 +68,6 @@ def noise_between(model: LoadedModel, changed: LoadedModel, batches: Sequence[Ba
     for batch in batches:
         _add(meter, batch, positions, changed.run(batch.feeds), model.run(batch.feeds))
     return _noise(meter)
-
-
-def loaded(model: ir.Model, scratch: Path) -> LoadedModel:
-    path = scratch / "loaded.onnx"
-    write_model(model, path)
-    found = load_model(path)
-    path.unlink()
-    return found
 
 
 def _groups(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:

@@ -18,10 +18,11 @@ import numpy as np
 from enxuto.dataset import SampleBatches
 from enxuto.graph.apply import apply_technique
 from enxuto.graph.file import read_model
+from enxuto.graph.loaded import load_edited
 from enxuto.judge.changes import ChangedLayer, Follower
-from enxuto.judge.few_samples import batches_for
+from enxuto.judge.few_samples import Batch, batches_for
 from enxuto.judge.gates import Part
-from enxuto.judge.parts import float_twin, loaded, noise_between, noise_of_parts
+from enxuto.judge.parts import float_twin, noise_between, noise_of_parts
 from enxuto.machine import this_machine
 from enxuto.runtimes import load_model
 from enxuto.schema import Digest
@@ -32,9 +33,7 @@ from enxuto.techniques import Context, Work
 def measure_sensitivity(step: MeasureSensitivity, files: Mapping[Digest, Path], out: Path) -> Sensitivity:
     """Raises NotApplicable or BadInput, both naming the technique at fault."""
     source = files[step.model]
-    original = load_model(source)
-    samples = SampleBatches(step.samples, files, step.preprocessing, original.inputs)
-    batches = batches_for(original, samples, step.workload)
+    samples, batches = _few(step, files)
     with TemporaryDirectory(dir=out) as folder:
         scratch = Path(folder)
         context = _context(step, samples, scratch)
@@ -42,9 +41,9 @@ def measure_sensitivity(step: MeasureSensitivity, files: Mapping[Digest, Path], 
         for technique in step.before:
             work = apply_technique(technique, work, context)
         changed = apply_technique(step.technique, work, context).model
-        floats = loaded(work.model, scratch) if step.before else original
-        noise, sqnr_db = noise_between(floats, loaded(changed, scratch), batches)
-        del floats, original
+        floats = load_edited(work.model, scratch) if step.before else load_model(source)
+        noise, sqnr_db = noise_between(floats, load_edited(changed, scratch), batches)
+        del floats  # of a large model there is room for few more
         twin, comparison = float_twin(work.model, changed, context)
         noises = noise_of_parts(twin, comparison, changed, batches, scratch)
     return Sensitivity(
@@ -53,6 +52,13 @@ def measure_sensitivity(step: MeasureSensitivity, files: Mapping[Digest, Path], 
         whole_noise=noise,
         samples=samples.count,
     )
+
+
+def _few(step: MeasureSensitivity, files: Mapping[Digest, Path]) -> tuple[SampleBatches, list[Batch]]:
+    """The model is let go again: techniques load it themselves."""
+    original = load_model(files[step.model])
+    samples = SampleBatches(step.samples, files, step.preprocessing, original.inputs)
+    return samples, batches_for(original, samples, step.workload)
 
 
 def _context(step: MeasureSensitivity, samples: SampleBatches, scratch: Path) -> Context:

@@ -20,8 +20,9 @@ from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.edit import Editor
 from enxuto.graph.feeds import filled
-from enxuto.graph.file import read_model, write_model
+from enxuto.graph.file import read_model
 from enxuto.graph.inner import exposed
+from enxuto.graph.loaded import load_edited
 from enxuto.graph.normalize import normalized
 from enxuto.quantization.observe import Observer
 from enxuto.quantization.points import Points, points_of, prepared
@@ -102,12 +103,10 @@ class _Watched:
     """A model whose inner tensors can be fetched, a few at a time."""
 
     def __init__(self, model: ir.Model, names: Sequence[str], context: Context) -> None:
-        path = context.scratch / "observed.onnx"
         fed = {str(value.name) for value in model.graph.inputs}
         self._fed = [name for name in names if name in fed]
-        self._fetched, self._shapes = _write_with_outputs(model, [name for name in names if name not in fed], path)
-        self._loaded = OnnxRuntimeModel(path, threads=1)
-        path.unlink()
+        handing_out, self._fetched, self._shapes = _with_outputs(model, [name for name in names if name not in fed])
+        self._loaded = load_edited(handing_out, context.scratch)
         self._runs = [_Run(self._fetched)]
 
     def tensors(self, feeds: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
@@ -147,8 +146,8 @@ class _Watched:
         return fixed or min(max(_MEMORY_BYTES // max(sum(needed), 1), 1), _LARGEST_BATCH)
 
 
-def _write_with_outputs(model: ir.Model, names: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
-    """Write the model with inner tensors, and the shape of each, as further outputs; returns the names of both."""
+def _with_outputs(model: ir.Model, names: Sequence[str]) -> tuple[ir.Model, list[str], list[str]]:
+    """A copy with inner tensors, and the shape of each, as further outputs, and the names of both."""
     copy = exposed(model, names)
     values = {output.name: output for node in copy.graph for output in node.outputs}
     editor = Editor(copy.graph)
@@ -163,5 +162,4 @@ def _write_with_outputs(model: ir.Model, names: Sequence[str], path: Path) -> tu
         copy.graph.outputs.append(shape.outputs[0])
         fetched.append(name)
         shapes.append(str(shape.outputs[0].name))
-    write_model(copy, path)
-    return fetched, shapes
+    return copy, fetched, shapes

@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.feeds import filled
-from enxuto.graph.file import write_model
 from enxuto.graph.inner import exposed
-from enxuto.runtimes import LoadedModel, load_model
+from enxuto.graph.loaded import load_edited
+from enxuto.runtimes import LoadedModel
 from enxuto.signature import fixed_batch
 from enxuto.techniques.base import Batches, Context
 
@@ -66,10 +66,7 @@ def _streamed(
     model: ir.Model, names: Sequence[str], batches: Batches, context: Context
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Rows of each tensor, float32 [positions, width], batch by batch."""
-    path = context.scratch / "inputs_of_products.onnx"
-    write_model(exposed(model, names), path)
-    loaded = load_model(path)
-    path.unlink()
+    loaded = load_edited(exposed(model, names), context.scratch)
     fixed = fixed_batch(loaded.inputs)
     size = fixed or _batch_size(loaded, next(iter(batches(1))))
     for feeds in islice(batches(size), -(-_MOST_SAMPLES // size)):

@@ -16,6 +16,8 @@ from enxuto.steps import Failed, MeasureMemory, MemoryUse, Samples, Subject
 _MOST_SIDE_BY_SIDE = 8
 """Models in one process: more would crowd each other out of memory and cache."""
 _MOST_BYTES_SIDE_BY_SIDE = 1 << 30
+"""Of candidates in one process. An original that is larger by itself has one beside it at a time, whatever its file
+says: some hold all their weights in floating point again once they are loaded."""
 
 
 def measure(
@@ -43,7 +45,7 @@ def time_candidates(
 
     ``begin`` and ``share`` are of the progress of the search.
     """
-    groups = list(_groups(candidates))
+    groups = list(_groups(candidates, trials.original.model.size_bytes))
     share /= max(len(groups), 1)
     for position, group in enumerate(groups):
         yield from _time_group(trials, group, effort, begin + share * position, share)
@@ -81,12 +83,13 @@ def _about_the_original(trials: Trials, finding: Finding) -> Finding:
     return finding.model_copy(update=update)
 
 
-def _groups(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+def _groups(candidates: Sequence[Candidate], original_bytes: int) -> Iterator[list[Candidate]]:
+    most = _MOST_SIDE_BY_SIDE if original_bytes <= _MOST_BYTES_SIDE_BY_SIDE else 1
     group: list[Candidate] = []
     size = 0
     for candidate in candidates:
         bytes_here = candidate.model.size_bytes if candidate.model else 0
-        if group and (len(group) >= _MOST_SIDE_BY_SIDE or size + bytes_here > _MOST_BYTES_SIDE_BY_SIDE):
+        if group and (len(group) >= most or size + bytes_here > _MOST_BYTES_SIDE_BY_SIDE):
             yield group
             group, size = [], 0
         group.append(candidate)

@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from enxuto.dataset import feeds_for
 from enxuto.errors import BadInput
-from enxuto.graph.file import write_model
-from enxuto.runtimes import LoadedModel, load_model
+from enxuto.graph.loaded import load_edited
+from enxuto.runtimes import LoadedModel
 from enxuto.signature import TensorSpec
 from enxuto.techniques.base import Context
 
@@ -37,7 +37,7 @@ def sequences_of(model: ir.Model, context: Context) -> Sequences | None:
 
     Raises BadInput where the model does not run.
     """
-    loaded = _loaded(model, context)
+    loaded = load_edited(model, context.scratch)
     for candidate in _candidates(loaded):
         if all(_hides(loaded, candidate, context, trial) for trial in range(len(_LENGTHS))):
             return candidate
@@ -47,7 +47,7 @@ def sequences_of(model: ir.Model, context: Context) -> Sequences | None:
 def same_outputs(model: ir.Model, other: ir.Model, found: Sequences, context: Context) -> bool:
     """Whether two models agree on samples of different lengths, and on masks with holes in them."""
     try:
-        first, second = _loaded(model, context), _loaded(other, context)
+        first, second = load_edited(model, context.scratch), load_edited(other, context.scratch)
         for trial, (tokens, length) in enumerate(_LENGTHS):
             whole = _feeds(first, found, context, trial, length)
             for feeds in (_masked(whole, found, tokens), _with_holes(whole, found)):
@@ -56,15 +56,6 @@ def same_outputs(model: ir.Model, other: ir.Model, found: Sequences, context: Co
     except BadInput:
         return False
     return True
-
-
-def _loaded(model: ir.Model, context: Context) -> LoadedModel:
-    path = context.scratch / "padded.onnx"
-    write_model(model, path)
-    try:
-        return load_model(path)
-    finally:
-        path.unlink()
 
 
 def _candidates(loaded: LoadedModel) -> Iterator[Sequences]:
