@@ -53,6 +53,7 @@ def diagnose_model(step: DiagnoseModel, files: Mapping[Digest, Path], out: Path)
     samples = SampleBatches(step.samples, files, step.preprocessing, loaded.inputs)
     few = step.workload.model_copy(update={"batch_size": min(step.workload.batch_size, _FEW)})
     batches = batches_for(loaded, samples, few)
+    del loaded  # of a large model there is no room for more than two
     original, candidate = read_model(source), normalized(read_model(files[step.subject.model]))
     with TemporaryDirectory(dir=out) as folder:
         scratch = Path(folder)
