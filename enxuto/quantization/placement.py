@@ -3,18 +3,23 @@
 Convolutions read and write integers. Matrix products read integers and write floats: onnxruntime fuses that into one
 kernel, and what follows them in transformers (softmax, norms, residual sums) loses too much in 8 bits. Between a
 convolution and whoever reads integers, pools, sums and rearrangements run in integers too.
+
+That is the layout for ONNX Runtime, whose convolutions write integers before anything else happens to them. OpenVINO's
+go on in floats, through an activation or a sum, and round once behind it: for them a convolution ends there
+(``enxuto/quantization/kernel_ends.py``), and what nobody reads as integers is not rounded at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from enxuto.quantization.kernel_ends import KernelEnd, Layout, end_of, kernel_ends
 from enxuto.quantization.linear import Linear
-from enxuto.quantization.operators import CLIPPING, data_inputs, follows, keeps_range
+from enxuto.quantization.operators import data_inputs, follows, keeps_range
 
 
 @dataclass(frozen=True)
@@ -37,47 +42,59 @@ def place(
     linears: Sequence[Linear],
     kept: AbstractSet[ir.Node] = frozenset(),
     blocked: AbstractSet[ir.Value] = frozenset(),
+    layout: Layout = "onnxruntime",
 ) -> Placement:
     """Where quantization goes so that these nodes run in integers.
 
     Nodes ``kept`` stay in floating point, and so does whatever would touch a ``blocked`` tensor.
     """
-    chosen = [one for one in linears if one.node not in kept and blocked.isdisjoint(_tensors_of(one.node))]
-    wanted = {tensor for one in chosen for tensor in _tensors_of(one.node)}
-    candidates = _candidates(graph, {effective_output(one.node) for one in chosen if one.node.op_type == "Conv"}, kept)
-    followers = []
-    for node in reversed(candidates):
-        touched = {*data_inputs(node), effective_output(node)}
-        if effective_output(node) in wanted and blocked.isdisjoint(touched):
-            wanted |= touched
-            followers.append(node)
-    followers.reverse()
+    nodes = [one.node for one in linears if one.node not in kept]
+    ends = kernel_ends([node for node in nodes if node.op_type == "Conv"], layout, kept)
+    touched = {node: [*data_inputs(node), *_written_by(node, ends)] for node in nodes}
+    chosen = [one for one in linears if one.node in touched and blocked.isdisjoint(touched[one.node])]
+    inner = {node for end in ends.values() for node in end.inner}
+    written = {value for one in chosen for value in _written_by(one.node, ends)}
+    candidates = _candidates(graph, set(written), {*kept, *inner})
+    wanted = {value for one in chosen for value in data_inputs(one.node)}
+    if layout == "onnxruntime":
+        wanted |= written
+    followers = _followers(candidates, wanted, blocked)
+    for one in reversed(chosen):  # a sum that is part of a kernel reads integers where its other side comes as such
+        end = ends.get(one.node)
+        if end is not None and end.added is not None and end.output in wanted and end.added in written:
+            wanted.add(end.added)
+            followers += _followers(candidates, wanted, blocked, set(followers))
+    order = {node: position for position, node in enumerate(candidates)}
+    followers.sort(key=lambda node: order[node])
     tensors = tuple(value for value in _in_order(graph) if value in wanted)
-    writers = [*(one.node for one in chosen if one.node.op_type == "Conv"), *followers]
     return Placement(
         linears=tuple(chosen),
         followers=tuple(followers),
         tensors=tensors,
         range_of=_shared_ranges(tensors, set(followers)),
-        written=frozenset(effective_output(node) for node in writers),
+        written=frozenset((written & wanted) | {end_of(node) for node in followers}),
     )
 
 
-def effective_output(node: ir.Node) -> ir.Value:
-    """Behind a clipping node that alone reads the output: both become one integer kernel."""
-    output = node.outputs[0]
-    readers = output.consumers()
-    if len(readers) == 1 and not output.is_graph_output() and node.op_type not in CLIPPING:
-        (reader,) = readers
-        if reader.op_type in CLIPPING and reader.graph is node.graph and reader.inputs[0] is output:
-            return reader.outputs[0]
-    return output
+def _written_by(node: ir.Node, ends: Mapping[ir.Node, KernelEnd]) -> list[ir.Value]:
+    """What a convolution writes; matrix products write floats."""
+    return [ends[node].output] if node in ends else []
 
 
-def _tensors_of(node: ir.Node) -> list[ir.Value]:
-    """What a convolution or matrix product needs quantized."""
-    data = data_inputs(node)
-    return [*data, effective_output(node)] if node.op_type == "Conv" else data
+def _followers(
+    candidates: Sequence[ir.Node],
+    wanted: set[ir.Value],
+    blocked: AbstractSet[ir.Value],
+    known: AbstractSet[ir.Node] = frozenset(),
+) -> list[ir.Node]:
+    """Of the candidates, those that lead to what is wanted in integers; ``wanted`` grows on the way."""
+    found = []
+    for node in reversed(candidates):
+        touched = {*data_inputs(node), end_of(node)}
+        if node not in known and end_of(node) in wanted and blocked.isdisjoint(touched):
+            wanted |= touched
+            found.append(node)
+    return found
 
 
 def _candidates(graph: ir.Graph, integer: set[ir.Value], kept: AbstractSet[ir.Node]) -> list[ir.Node]:
@@ -87,7 +104,7 @@ def _candidates(graph: ir.Graph, integer: set[ir.Value], kept: AbstractSet[ir.No
         if node in kept or not follows(node) or node.outputs[0] in integer:
             continue
         if any(value in integer for value in data_inputs(node)):
-            integer.add(effective_output(node))
+            integer.add(end_of(node))
             reached.append(node)
     return reached
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from typing import get_args
+
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.graph.opset import with_opset
 from enxuto.graph.optimize import optimized
+from enxuto.quantization.kernel_ends import Layout
 from enxuto.quantization.linear import linears
 from enxuto.quantization.operators import data_inputs, follows
 from enxuto.quantization.placement import place
@@ -40,9 +44,9 @@ def prepared(model: ir.Model, context: Context) -> ir.Model:
 def points_of(model: ir.Model) -> Points:
     """Inputs of convolutions and matrix products, what convolutions write, and what runs in integers between them."""
     found = list(linears(model.graph, OPERATORS))
-    placement = place(model.graph, found)
+    tensors = dict.fromkeys(chain(*(place(model.graph, found, layout=layout).tensors for layout in get_args(Layout))))
     images = _images(model.graph)
-    return {str(tensor.name): 1 if tensor in images else -1 for tensor in placement.tensors}
+    return {str(tensor.name): 1 if tensor in images else -1 for tensor in tensors}
 
 
 def _images(graph: ir.Graph) -> set[ir.Value]:

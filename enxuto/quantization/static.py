@@ -15,6 +15,7 @@ from enxuto.quantization.affine import Range
 from enxuto.quantization.calibrate import observe
 from enxuto.quantization.equalize import equalize, scaled_statistics
 from enxuto.quantization.kept import guard_kept
+from enxuto.quantization.kernel_ends import Layout
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.placement import Placement, place
 from enxuto.quantization.points import OPERATORS, points_of, prepared
@@ -42,6 +43,7 @@ class Options:
     embeddings: bool
     recurrent: bool
     """Whether LSTM layers are quantized at run time."""
+    layout: Layout
     processor: Processor
     exclude: frozenset[str]
     """Names of nodes and operator types that stay in floating point."""
@@ -67,18 +69,18 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     model = prepared(model, context)
     found = list(linears(model.graph, OPERATORS))
     kept = _kept(model.graph, found, options)
-    placement = place(model.graph, found, kept)
+    placement = place(model.graph, found, kept, layout=options.layout)
     tensors = _tensors(model, placement, seen.tensors if seen else {}, options, context)
     if options.equalization and (context.calibration is not None or not options.ranges.wants_histograms):
         known = _equalized(model, placement, found, tensors, options)
         found = list(linears(model.graph, OPERATORS))
         kept = _kept(model.graph, found, options)
-        placement = place(model.graph, found, kept)
+        placement = place(model.graph, found, kept, layout=options.layout)
         tensors = _tensors(model, placement, known, options, context)
     ranges = _ranges(placement, tensors, options)
     lost = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
     if lost:
-        placement = place(model.graph, found, kept, lost)
+        placement = place(model.graph, found, kept, lost, options.layout)
     if not placement.linears:
         raise NotApplicable(
             "No convolution or matrix product is left to compute in integers.",
@@ -88,7 +90,8 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     scheme = scheme_for(options.processor, per_channel=options.per_channel, rounding=options.rounding)
     notes = _notes(model.graph, found, placement, scheme, lost)
     insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
-    guard_kept(model.graph)
+    if options.layout == "onnxruntime":
+        guard_kept(model.graph)
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     if options.recurrent and (layers := _recurrent(model, options)):

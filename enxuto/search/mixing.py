@@ -15,6 +15,7 @@ from enxuto.report import Candidate
 from enxuto.search.choose import candidate_cost
 from enxuto.search.costs import affords, call_s
 from enxuto.search.layer_times import layer_scores
+from enxuto.search.layouts import in_usual_layout
 from enxuto.search.mixed import predicted_time_us, solve_mixed
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
@@ -52,7 +53,7 @@ def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Tas
     if not (lossy or timed) or not affords(trials, _LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
         return []
     if not trials.earlier:
-        yield from _score_layers(trials, base, timed, begin)
+        yield from _score_layers(trials, in_usual_layout(trials, base), timed, begin)
     proposed = _proposals(trials, goal, base, lossy)
     names: list[str] = []
     for position, recipe in enumerate(proposed):
@@ -170,7 +171,7 @@ def _proposals(trials: Trials, goal: Goal, base: Candidate, lossy: bool) -> list
     whole_us = predicted_time_us(trials.layers)
     faster = [names for names in excluding if _is_faster(trials, names, whole_us)][:_MOST_FOR_TIME]
     kept = faster + [names for names in excluding if names not in faster][: _MOST_FOR_ACCURACY if lossy else 0]
-    return list(_excluding(base, kept))
+    return list(_excluding(in_usual_layout(trials, base), kept))
 
 
 def _is_faster(trials: Trials, names: list[str], whole_us: float) -> bool:

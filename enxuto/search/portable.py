@@ -11,6 +11,7 @@ from enxuto.processor import Processor
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
 from enxuto.search.halving import look_at_new
+from enxuto.search.layouts import in_usual_layout
 from enxuto.search.looking import chosen
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
@@ -28,10 +29,10 @@ ASSESSING_S = 10.0
 def assess(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Portability | Finding]:
     """On which kinds of processor a candidate's file holds its accuracy."""
     assert candidate.model is not None, "only a candidate with a file is assessed"  # noqa: S101
-    samples = trials.splits.selection
+    samples, file = trials.splits.selection, in_usual_layout(trials, candidate).model or candidate.model
     step = AssessPortability(
         original=trials.model.file,
-        model=candidate.model.sha256,
+        model=file.sha256,
         processors=list(get_args(Processor)),
         samples=first(samples, _SAMPLES) if samples else None,
         preprocessing=trials.request.preprocessing,

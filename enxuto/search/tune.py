@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from enxuto.goal import Goal
+from enxuto.recipe import recipe_name
 from enxuto.report import Candidate, Measurements
 from enxuto.search.choose import AT, ORIGINAL, broken_constraints, candidate_cost
 from enxuto.search.costs import confirmation_reserve_s
+from enxuto.search.layouts import laid_out, lay_out
 from enxuto.search.plan import Reply, Task
 from enxuto.search.trial import LATE, Trials
 from enxuto.search.trying import evaluate, look_at
@@ -58,20 +60,30 @@ def _try(
     trials: Trials, settled: Sequence[_Settled], begin: float, share: float, *, fully: bool
 ) -> Generator[Task, Reply, list[str]]:
     known = {candidate.name for candidate in trials.candidates}
-    pairs = [(_variant(base, settings, trials), base) for base, settings in settled]
-    new = [(variant, base) for variant, base in pairs if variant.name not in known]
+    new = [each for each in settled if not known.intersection(_names(trials, *each))]
     tried: list[str] = []
-    for position, (variant, base) in enumerate(new):
+    for position, (base, settings) in enumerate(new):
         remaining_s = trials.meter.remaining_s
         if remaining_s is not None and remaining_s < _reserve_s(trials, len(tried) + 1):
             late = {"model": None, "outcome": "skipped", "reason": LATE}
-            trials.candidates += [untried.model_copy(update=late) for untried, _ in new[position:]]
+            untried = [_variant(each, under, trials) for each, under in new[position:]]
+            trials.candidates += [variant.model_copy(update=late) for variant in untried]
             trials.cut_short = True
             break
+        fraction = begin + share * position / len(new)
+        made = yield from lay_out(trials, base, settings, fraction)
+        variant = _variant(made, settings, trials)
         trials.candidates.append(variant)
         tried.append(variant.name)
-        yield from _score(trials, variant, base, begin + share * position / len(new), fully=fully)
+        yield from _score(trials, variant, made, fraction, fully=fully)
     return tried
+
+
+def _names(trials: Trials, base: Candidate, settings: RunSettings) -> set[str]:
+    """What the candidate would be called under these settings: as it is, and laid out for their runtime."""
+    recipe = laid_out(base.recipe, settings.runtime)
+    anew = base if recipe == base.recipe else base.model_copy(update={"name": recipe_name(recipe)})
+    return {_variant(each, settings, trials).name for each in (base, anew)}
 
 
 def beside_what_leads(trials: Trials, goal: Goal, new: Sequence[str]) -> list[Candidate]:

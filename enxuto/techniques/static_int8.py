@@ -62,6 +62,12 @@ class StaticInt8(Technique):
         description="Also compute LSTM layers in integers, quantized at run time as dynamic_int8 does it, by an "
         "operator that onnxruntime alone has.",
     )
+    layout: Literal["onnxruntime", "openvino"] = Field(
+        "onnxruntime",
+        description="Whose kernels integers are laid out for. Convolutions of onnxruntime write integers, which "
+        "activations then read; those of OpenVINO go on in floats through an activation and a sum, and round once "
+        "behind them: more exact, and faster there with activations other than ReLU, but slow under onnxruntime.",
+    )
     exclude: list[NodeName] = Field(
         default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."
     )
@@ -91,6 +97,7 @@ class StaticInt8(Technique):
             float_stem=self.float_stem,
             embeddings=self.embeddings,
             recurrent=self.recurrent,
+            layout=self.layout,
             processor=self.processor or processor_of(context.instruction_sets),
             exclude=frozenset(self.exclude),
         )

@@ -181,3 +181,19 @@ def test_a_resumed_search_repeats_no_setting_and_reports_the_same() -> None:
 def _timed_settings(world: World) -> list[RunSettings]:
     timed = [step for step in world.done if isinstance(step, MeasureLatency)]
     return [subject.settings for step in timed for subject in step.subjects]
+
+
+def test_under_openvino_integers_are_laid_out_for_it() -> None:
+    laid_out = Facts(speedup=2.3, size_bytes=990_000, drop=0.001)
+    report = search(World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out}))
+    assert report.winner == "static_int8(layout=openvino) @ openvino fixed shapes"
+    assert {candidate.settings.runtime for candidate in report.candidates if "layout" in candidate.name} == {"openvino"}
+    assert not any(each.name.startswith("static_int8 @ openvino") for each in report.candidates)
+
+
+def test_where_openvino_alone_runs_models_nothing_is_laid_out_for_another() -> None:
+    world = World({"static_int8(layout=openvino)": INT8})
+    report = search(world, OptimizeOptions(workload=Workload(runtimes=["openvino"])))
+    assert report.winner is not None
+    assert report.winner.startswith("static_int8(layout=openvino)")
+    assert not any(each.name == "static_int8" for each in report.candidates)

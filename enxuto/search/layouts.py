@@ -1,0 +1,52 @@
+"""Integers laid out for the runtime that runs them: what is made for OpenVINO is looked at under OpenVINO alone.
+
+A recipe with static INT8 makes one file for ONNX Runtime and another one for OpenVINO
+(``enxuto/quantization/kernel_ends.py``). What is told from ONNX Runtime's arithmetic and times, such as what a layer
+costs or what another processor answers, is told of the first, and holds for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from enxuto.errors import Finding
+from enxuto.recipe import TriedRecipe, recipe_name
+from enxuto.report import Candidate
+from enxuto.search.plan import Reply, Task
+from enxuto.search.trial import Trials
+from enxuto.search.trying import apply
+from enxuto.settings import RunSettings, RuntimeName
+from enxuto.techniques import StaticInt8
+
+
+def laid_out(recipe: TriedRecipe, runtime: RuntimeName) -> TriedRecipe:
+    """The same recipe for this runtime's kernels."""
+    return [
+        technique.model_copy(update={"layout": runtime}) if isinstance(technique, StaticInt8) else technique
+        for technique in recipe
+    ]
+
+
+def lay_out(
+    trials: Trials, base: Candidate, settings: RunSettings, fraction: float
+) -> Generator[Task, Reply, Candidate]:
+    """The candidate's recipe made for the runtime of these settings; the candidate itself where that changes nothing,
+    or cannot be done.
+    """
+    recipe = laid_out(base.recipe, settings.runtime)
+    if recipe == base.recipe:
+        return base
+    made = yield from apply(trials, recipe, fraction)
+    if isinstance(made, Finding) or (base.model and made[0].sha256 == base.model.sha256):
+        return base
+    model, notes = made
+    return base.model_copy(update={"name": recipe_name(recipe), "recipe": recipe, "model": model, "notes": notes})
+
+
+def in_usual_layout(trials: Trials, candidate: Candidate) -> Candidate:
+    """The candidate that the same recipe makes for the usual runtime, where it is there; else the one given."""
+    recipe = laid_out(candidate.recipe, trials.usual.runtime)
+    if recipe == candidate.recipe:
+        return candidate
+    alike = (each for each in trials.candidates if each.recipe == recipe and each.model is not None)
+    return next(alike, candidate)
