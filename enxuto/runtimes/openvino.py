@@ -27,6 +27,7 @@ from enxuto.machine import this_machine  # noqa: E402
 from enxuto.options import openvino_config  # noqa: E402
 from enxuto.runtimes.axes import Axes, read_axes  # noqa: E402
 from enxuto.runtimes.openvino_errors import ERRORS, wrapped_load, wrapped_run  # noqa: E402
+from enxuto.runtimes.weight_maps import giving_back, weight_maps  # noqa: E402
 from enxuto.settings import OpenVinoSettings  # noqa: E402
 from enxuto.signature import TensorSpec  # noqa: E402
 
@@ -85,8 +86,9 @@ class OpenVinoModel:
             self._fix_to(shapes)
         try:
             if shapes not in self._ran:
-                self._request.start_async(arrays, share_inputs=True)
-                self._request.wait()
+                with giving_back(self._maps):  # some weights are packed by the first call
+                    self._request.start_async(arrays, share_inputs=True)
+                    self._request.wait()
                 self._ran.add(shapes)
                 found = self._request.results
             else:
@@ -114,7 +116,9 @@ class OpenVinoModel:
         self._fixed_to = shapes
 
     def _compile(self, model: openvino.Model) -> None:
-        self.compiled = self._core.compile_model(model, _DEVICE, self._config)
+        self._maps = weight_maps(self._path)
+        with giving_back(self._maps):
+            self.compiled = self._core.compile_model(model, _DEVICE, self._config)
         self._request = self.compiled.create_infer_request()
 
     def _read(self) -> openvino.Model:

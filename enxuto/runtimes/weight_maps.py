@@ -1,0 +1,61 @@
+"""Gives back the memory of files of weights that a runtime has mapped.
+
+OpenVINO maps them, packs weights anew one after the other, and leaves the maps as they are: pages that were read once
+count as the process's memory ever after, so that a model takes twice its size. The kernel reads a page again where
+somebody still looks at it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_EVERY_S = 0.05
+_MADVISE = ctypes.CDLL(None, use_errno=True).madvise
+_MADVISE.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+_READ_ONLY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r--[sp] \S+ \S+ \d+ +(/.*)$", re.MULTILINE)
+
+Extent = tuple[int, int]
+"""Address and length in bytes."""
+
+
+def weight_maps(model: Path) -> list[Extent]:
+    """Where this process has mapped files that lie beside a model, to be read only."""
+    folder = model.resolve().parent
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    files = ((int(start, 16), int(end, 16), Path(name)) for start, end, name in _READ_ONLY.findall(maps))
+    return [(start, end - start) for start, end, name in files if name.parent == folder and name.name != model.name]
+
+
+def give_back(maps: list[Extent]) -> None:
+    """Where the kernel does not take it, memory stays as it was."""
+    for start, length in maps:
+        _MADVISE(start, length, mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def giving_back(maps: list[Extent]) -> Iterator[None]:
+    """Again and again while a runtime reads its weights."""
+    if not maps:
+        yield
+        return
+    done = threading.Event()
+    thread = threading.Thread(target=_until, args=(done, maps), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        give_back(maps)
+
+
+def _until(done: threading.Event, maps: list[Extent]) -> None:
+    while not done.wait(_EVERY_S):
+        give_back(maps)
