@@ -29,29 +29,32 @@ class Conditions:
 class JudgedSpeed:
     verdict: SpeedVerdict
     doubt: str
-    """Why it is inconclusive and what was seen meanwhile; empty where it is clear."""
-    clocks_agree: bool = True
+    """Why it is inconclusive, or how much faster it is, and what was seen meanwhile; empty where both are clear."""
+    at_least: float
+    """The speedup that both clocks vouch for."""
 
 
 def judge_speed(seen: Measurements, conditions: Conditions) -> JudgedSpeed:
-    """Raises ValueError where there is no speedup to judge."""
-    if seen.speedup is None:
+    """Where the clocks disagree, somebody took the core: then the verdict is the one that both come to by themselves.
+
+    Raises ValueError where there is no speedup to judge.
+    """
+    wall, cpu = seen.speedup, seen.cpu_speedup
+    if wall is None:
         raise ValueError("these measurements hold no speedup")
-    verdict, reason = speed_verdict(seen.speedup, conditions.margin), ""
+    verdict, reason, at_least = speed_verdict(wall, conditions.margin), "", wall.low
     if verdict == "inconclusive":
         reason = f"the interval reaches across the margin of {limit_percent(conditions.margin)} that counts as equal"
-    cpu = seen.cpu_speedup
-    agree = not (conditions.one_thread and cpu) or clocks_agree(seen.speedup, cpu, conditions.margin)
-    if cpu and not agree:
-        verdict = "inconclusive"
+    if conditions.one_thread and cpu and not clocks_agree(wall, cpu, conditions.margin):
+        at_least = min(at_least, cpu.low)
+        if verdict == "no_gain" or verdict != speed_verdict(cpu, conditions.margin):
+            verdict = "inconclusive"
         reason = (
             f"wall and processor time disagree: by processor time it is {cpu.value:.2f}× "
             f"({cpu.low:.2f}–{cpu.high:.2f}) as fast"
         )
-    if verdict != "inconclusive":
-        return JudgedSpeed(verdict, "")
-    what = unrest(seen.load_ratios, conditions.noise)
-    return JudgedSpeed(verdict, f"{reason}; seen: {what}" if what else reason, agree)
+    what = unrest(seen.load_ratios, conditions.noise) if reason else ""
+    return JudgedSpeed(verdict, f"{reason}; seen: {what}" if what else reason, at_least)
 
 
 def on_one_thread(workload: Workload, *settings: RunSettings) -> bool:

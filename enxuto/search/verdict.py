@@ -76,13 +76,15 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate, conditions: Con
         reasons = missing or [judged.doubt]
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(reasons)}.", False, True)
     instead = f"; the original {' and it '.join(missed)}" if missed else ""
-    return Decision("improved", f"{what}{_loss_in_words(after)}{instead}.", True, False)
+    doubt = f"; {judged.doubt}" if judged.doubt else ""
+    return Decision("improved", f"{what}{_loss_in_words(after)}{instead}{doubt}.", True, False)
 
 
 def _judge_gain(goal: Goal, gain: Estimate, after: Measurements, conditions: Conditions) -> JudgedSpeed:
     if goal.objective in ("latency", "throughput"):
         return judge_speed(after, conditions)
-    return JudgedSpeed(speed_verdict(gain, conditions.margin), "")  # sizes and peaks have no interval to reach across
+    # Sizes and peaks have no interval to reach across.
+    return JudgedSpeed(speed_verdict(gain, conditions.margin), "", gain.low)
 
 
 def gain_in_words(goal: Goal, gain: Estimate) -> str:
@@ -139,7 +141,8 @@ def decide_recipe(goal: Goal, original: Baseline, candidate: Candidate, conditio
         return Decision("regressed", f"{what}; that is more than {amount(after.drop, limit.value)}.", True, False)
     missing = unproven_constraints(goal, after)
     if "improved" in axes and not missing:
-        return Decision("improved", f"{what}.", True, False)
+        doubt = f"; {judged.doubt}" if judged and judged.doubt and judged.verdict == "improved" else ""
+        return Decision("improved", f"{what}{doubt}.", True, False)
     if "improved" in axes:
         return Decision("inconclusive", f"{what}, but not proven: {'; '.join(missing)}.", True, True)
     if "regressed" in axes:

@@ -25,7 +25,19 @@ def measured(low: float, high: float, cpu_low: float | None = None, cpu_high: fl
 
 def test_a_clear_verdict_has_no_doubt() -> None:
     judged = judge_speed(measured(1.9, 2.1, 1.9, 2.1), Conditions(0.03, one_thread=True, noise=[]))
-    assert (judged.verdict, judged.doubt, judged.clocks_agree) == ("improved", "", True)
+    assert (judged.verdict, judged.doubt, judged.at_least) == ("improved", "", 1.9)
+
+
+def test_what_both_clocks_call_faster_is_faster_though_they_disagree_by_how_much() -> None:
+    judged = judge_speed(measured(4.5, 5.5, 1.9, 2.1), Conditions(0.03, one_thread=True, noise=[]))
+    assert (judged.verdict, judged.at_least) == ("improved", 1.9)
+    assert "by processor time it is 2.00× (1.90–2.10) as fast" in judged.doubt
+
+
+def test_what_one_clock_alone_calls_faster_is_open() -> None:
+    for cpu in ((0.98, 1.02), (0.8, 0.9), (1.0, 1.1)):
+        judged = judge_speed(measured(1.5, 1.6, *cpu), Conditions(0.03, one_thread=True, noise=[]))
+        assert (judged.verdict, judged.at_least) == ("inconclusive", cpu[0])
 
 
 def test_even_no_gain_is_open_where_the_clocks_disagree() -> None:
