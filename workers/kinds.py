@@ -9,13 +9,13 @@ from typing import TypeVar
 import structlog
 
 from app.api.schemas import Lineage
-from app.core.endings import Ending, FileRole, Inspected, JobFile, Output
+from app.core.endings import Ending, FileRole, JobFile, Output
 from app.core.ids import new_id
 from app.core.leases import Lease
 from app.core.peaks import known_peaks
-from app.core.records import DatasetRecord, Document, ModelRecord
+from app.core.records import Document
 from app.core.results import result_of
-from enxuto.errors import BadInput
+from app.core.several import File
 from enxuto.machine import this_machine
 from enxuto.report import Candidate, OptimizeReport, Report
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
@@ -31,30 +31,13 @@ from enxuto.signature import DatasetInput, ModelInput
 from enxuto.steps import Peaks
 from workers.bench import Bench
 from workers.inputs import load_earlier, load_model, load_role
+from workers.inspections import inspect
 from workers.outputs import file_name, kept, name_benchmarked, name_compared, name_models, name_profiled
 from workers.raw_files import raw_files
 
 V = TypeVar("V", bound=Value)
 
 _log = structlog.get_logger(__name__)
-
-
-def inspect(bench: Bench) -> Ending:
-    """Look at an upload: its model or dataset becomes ready, or is rejected with the finding."""
-    subject = bench.lease.subject
-    with bench.parts.reading() as session:
-        model, dataset = session.get(ModelRecord, subject), session.get(DatasetRecord, subject)
-    if model:
-        seen = bench.search(inspecting.inspect_model(model.sha256, model.name))
-        return Ending("succeeded", inspected=Inspected(seen.inspection, {}))
-    if dataset:
-        found = bench.search(inspecting.inspect_dataset(dataset.sha256, dataset.name))
-        return Ending("succeeded", inspected=Inspected(found.inspection, found.arrays))
-    raise BadInput(
-        f"{subject} was deleted before it was inspected.",
-        code="upload_gone",
-        hint="Upload the file again.",
-    )
 
 
 def optimize(bench: Bench) -> Ending:
@@ -133,23 +116,30 @@ def _options(kind: type[V], request: Document) -> V:
 
 def _keep_inputs(bench: Bench, models: list[ModelInput], datasets: list[DatasetInput]) -> None:
     """Whoever deletes a model or dataset meanwhile does not take it from the job."""
-    bench.keep({model.file for model in models} | {array for dataset in datasets for array in dataset.arrays.values()})
+    files = {model.file for model in models}
+    weights = {digest for file in files for digest in bench.parts.blobs.beside(file)}
+    bench.keep(files | weights | {array for dataset in datasets for array in dataset.arrays.values()})
 
 
 def _outputs(bench: Bench, report: OptimizeReport) -> list[Output]:
-    candidates = [(each, file) for each, file in kept(report) if bench.parts.blobs.holds(file.sha256)]
+    blobs = bench.parts.blobs
+    candidates = [(each, file) for each, file in kept(report) if blobs.holds(file.sha256)]
     names = [file_name(report.model_name, candidate.name) for candidate, _ in candidates]
     inspections = bench.complete_all(
-        [inspecting.inspect_model(file.sha256, name) for (_, file), name in zip(candidates, names, strict=True)]
+        [
+            inspecting.inspect_model(file.sha256, name, blobs.beside(file.sha256))
+            for (_, file), name in zip(candidates, names, strict=True)
+        ]
     )
     return [
         Output(
             id=new_id("mdl"),
             name=name,
             sha256=file.sha256,
-            size_bytes=file.size_bytes,
+            size_bytes=blobs.size_bytes(file.sha256),
             inspection=seen.inspection,
             lineage=_lineage(bench.lease, candidate),
+            beside={digest: File(digest, blobs.size_bytes(digest)) for digest in blobs.beside(file.sha256)},
         )
         for (candidate, file), name, seen in zip(candidates, names, inspections, strict=True)
     ]
@@ -180,7 +170,7 @@ def _reported(
 
 def _files(bench: Bench, report: Report, delivered: Mapping[str, Digest]) -> list[JobFile]:
     def file(name: str, role: FileRole, digest: Digest) -> JobFile:
-        return JobFile(name, role, digest, bench.parts.blobs.path(digest).stat().st_size)
+        return JobFile(name, role, digest, bench.parts.blobs.size_bytes(digest))
 
     left = {name: digest for name, digest in raw_files(report).items() if bench.parts.blobs.holds(digest)}
     raw = {name: digest for name, digest in left.items() if name not in delivered}

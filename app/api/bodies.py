@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.deps import PartsDep
 from app.api.problem import faults_of
 from app.api.receive import refuse_encoded
-from app.api.schemas import AnyJobBody, JobBodyAdapter, RenameBody
+from app.api.schemas import AnyJobBody, JobBodyAdapter, ModelBody, RenameBody
 from app.core.errors import BadRequest, Fault, TooLarge, Unprocessable, UnsupportedMedia
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ def json_body(adapter: TypeAdapter[T]) -> Callable[..., Awaitable[T]]:
     """The body as JSON, validated as JSON: strictly, with a pointer to each fault."""
 
     async def read(request: Request, parts: PartsDep) -> T:
-        _check_is_json(request.headers.get("content-type", ""))
+        _check_is_json(request)
         refuse_encoded(request)
         body = bytearray()
         async for chunk in request.stream():
@@ -40,8 +40,24 @@ def json_body(adapter: TypeAdapter[T]) -> Callable[..., Awaitable[T]]:
     return read
 
 
-def _check_is_json(content_type: str) -> None:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+def is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def refuse_parameter(value: str | None, name: str, why: str) -> None:
+    """One that a body leaves no place for."""
+    if value is not None:
+        raise Unprocessable(
+            why,
+            code="invalid_parameters",
+            hint=f"Leave '{name}' away, or send the file itself as the body.",
+            errors=[Fault("unknown_parameter", why, parameter=name)],
+        )
+
+
+def _check_is_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "")
+    if not is_json(request):
         raise UnsupportedMedia(
             f"The body comes as '{content_type}'." if content_type else "The body comes without a content type.",
             code="unsupported_media_type",
@@ -88,3 +104,5 @@ def _invalid_body(error: ValidationError, body: bytes) -> BadRequest | Unprocess
 
 JobBodyDep = Annotated[AnyJobBody, Depends(json_body(JobBodyAdapter))]
 RenameBodyDep = Annotated[RenameBody, Depends(json_body(TypeAdapter(RenameBody)))]
+read_model_body = json_body(TypeAdapter(ModelBody))
+"""Only called where the body is JSON: it may be the file itself as well."""

@@ -62,11 +62,13 @@ def unchanged() -> Responses:
     return {304: {"description": "The caller has it already.", "headers": headers("ETag")}}
 
 
-def file_body() -> dict[str, Any]:
-    """The request's body is a file, or a form with one."""
+def file_body(json: str | None = None) -> dict[str, Any]:
+    """The request's body is a file, or a form with one; or JSON of a named schema."""
     binary = {"type": "string", "format": "binary"}
     form = {"type": "object", "properties": {"file": binary}, "required": ["file"], "additionalProperties": False}
     content = {"application/octet-stream": {"schema": binary}, "multipart/form-data": {"schema": form}}
+    if json:
+        content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{json}"}}
     return {"requestBody": {"required": True, "content": content}}
 
 

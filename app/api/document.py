@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from app.api.problem import Problem
-from app.api.schemas import JobBodyAdapter, RenameBody
+from app.api.schemas import JobBodyAdapter, ModelBody, RenameBody
 
 Document = dict[str, Any]
 
 _DECLARED: Mapping[str, TypeAdapter[Any]] = {
     "JobBody": JobBodyAdapter,
+    "ModelBody": TypeAdapter(ModelBody),
     "Problem": TypeAdapter(Problem),
     "RenameBody": TypeAdapter(RenameBody),
 }
@@ -53,7 +54,7 @@ def allowed_methods(app: FastAPI, path: str) -> list[str]:
     """What a path takes, over all of its routes."""
     methods = set[str]()
     for template, operations in app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(template)), path):
+        if re.fullmatch(re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(template).replace(r"\{path\}", ".+")), path):
             methods.update(method.upper() for method in operations)
     if "GET" in methods:
         methods.add("HEAD")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from app.api.answers import answer
-from app.api.bodies import RenameBodyDep
+from app.api.assemble import assemble
+from app.api.bodies import RenameBodyDep, is_json, read_model_body, refuse_parameter
 from app.api.content import content
 from app.api.declare import file_answer, file_body, headers, problems, schema_body, unchanged
 from app.api.deps import (
@@ -26,7 +29,9 @@ from app.api.receive import receive
 from app.api.schemas import FileName, ModelPage, ModelResource, UploadState
 from app.api.take_in import take_in
 from app.api.views import model_view
+from app.core.errors import NotFound
 from app.core.records import ModelRecord
+from app.core.several import files_of
 from app.core.uploads import remove, rename
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -36,11 +41,11 @@ router = APIRouter(prefix="/models", tags=["models"])
     "",
     status_code=201,
     response_model=ModelResource,
-    openapi_extra=file_body(),
+    openapi_extra=file_body(json="ModelBody"),
     responses={
         200: {"model": ModelResource, "description": "These bytes were here already.", "headers": headers("ETag")},
         201: {"description": "Taken in, and being inspected.", "headers": headers("ETag", "Location")},
-        **problems(400, 408, 413, 415, 507),
+        **problems(400, 404, 408, 409, 413, 415, 423, 507),
     },
 )
 async def upload_model(
@@ -50,8 +55,17 @@ async def upload_model(
     wait_s: WaitDep,
     name: Annotated[FileName | None, Query(description="What the file is called; its extension counts.")] = None,
 ) -> Response:
-    """Upload a trained network: the body is the file (`curl -X POST -T model.onnx '…/v1/models?name=model.onnx'`)."""
-    received = await receive(request, parts.blobs, parts.settings, name)
+    """Upload a trained network: the body is the file (`curl -X POST -T model.onnx '…/v1/models?name=model.onnx'`).
+
+    As JSON the body names uploads that are whole (`POST /v1/uploads`): one, or an ONNX file and those that hold its
+    weights.
+    """
+    if is_json(request):
+        body = await read_model_body(request, parts)
+        refuse_parameter(name, "name", "The body says what the model is called.")
+        received = await run_in_threadpool(assemble, parts, caller.tenant, body)
+    else:
+        received = await receive(request, parts.blobs, parts.settings, name)
     return await take_in(request, parts, caller, ModelRecord, received, wait_s)
 
 
@@ -115,5 +129,24 @@ def delete_model(session: SessionDep, model: SeenModelDep) -> Response:
     responses=file_answer(media_type="application/octet-stream"),
 )
 def download_model(request: Request, model: ModelDep, parts: PartsDep) -> Response:
-    """The file, whole or a range of it."""
+    """The file, whole or a range of it. Of a model of several files it is the ONNX file as it was uploaded."""
     return content(request, parts.blobs, model.sha256, name=model.name)
+
+
+@router.get(
+    "/{id}/files/{path:path}",
+    response_class=Response,
+    responses=file_answer(media_type="application/octet-stream"),
+)
+def download_model_file(
+    request: Request, model: ModelDep, parts: PartsDep, path: Annotated[str, Path(description="As in `files`.")]
+) -> Response:
+    """A file that lies beside a model of several files, whole or a range of it."""
+    file = files_of(model.files).get(path)
+    if file is None:
+        raise NotFound(
+            f"Beside {model.id} lies no file '{path[:80]}'.",
+            code="not_found",
+            hint=f"GET /v1/models/{model.id} lists those that do in `files`.",
+        )
+    return content(request, parts.blobs, file.sha256, name=PurePosixPath(path).name)

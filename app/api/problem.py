@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from app.api.schemas import FILE_NAME, TARGET_NAME
+from app.api.schemas import FILE_NAME, FILE_PATH, TARGET_NAME
 from app.core.errors import (
     BadRequest,
     Broken,
@@ -44,6 +44,8 @@ _PATTERNS = {
     id_pattern("dst"): "This is no id of a dataset: those are dst_ and 26 letters and digits, as the upload answered",
     id_pattern("job"): "This is no id of a job: those are job_ and 26 letters and digits, as submitting it answered",
     FILE_NAME: "A file's name has 1 to 255 characters, none of them a slash, a backslash or a control character",
+    id_pattern("upl"): "This is no id of an upload: those are upl_ and 26 letters and digits, as its creation answered",
+    FILE_PATH: "A path is relative, of 1 to 1024 characters, none of them a backslash or a control character",
     TARGET_NAME: "This is no name of a target: those are `any`, or as GET /v1/targets lists them",
     LAYOUT_PATTERN: "A layout is 2 to 8 capital letters, one for each axis, such as NHWC",
 }

@@ -8,7 +8,7 @@ import binascii
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi import Request
@@ -20,6 +20,7 @@ from app.api.schemas import FILE_NAME
 from app.core.blobs import Blobs, Incoming
 from app.core.errors import BadRequest, Stalled, StorageFull, TooLarge, Unprocessable, UnsupportedMedia
 from app.core.settings import Settings
+from app.core.several import Beside
 from enxuto.schema import Digest
 
 _SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=([^,]*)")
@@ -33,6 +34,8 @@ class Received:
     name: str
     sha256: Digest
     size_bytes: int
+    beside: Beside = field(default_factory=dict)
+    """Of a model of several files."""
 
 
 class _Body(Protocol):

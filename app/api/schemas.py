@@ -19,12 +19,17 @@ from enxuto.signature import DatasetInspection, ModelInspection
 
 ModelId = Annotated[str, StringConstraints(pattern=id_pattern("mdl"))]
 DatasetId = Annotated[str, StringConstraints(pattern=id_pattern("dst"))]
+UploadId = Annotated[str, StringConstraints(pattern=id_pattern("upl"))]
 JobId = Annotated[str, StringConstraints(pattern=id_pattern("job"))]
 TARGET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$"
 FILE_NAME = r"^[^\x00-\x1f\x7f/\\]{1,255}$"
 TargetName = Annotated[str, StringConstraints(pattern=TARGET_NAME)]
 FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
 """A file's name without folders."""
+
+FILE_PATH = r"^[^\x00-\x1f\x7f/\\][^\x00-\x1f\x7f\\]{0,1023}$"
+FilePath = Annotated[str, StringConstraints(pattern=FILE_PATH)]
+"""A path below a folder."""
 
 UploadState = Literal["inspecting", "ready", "rejected"]
 JobKind = Literal["inspect", "optimize", "compare", "benchmark", "profile"]
@@ -106,6 +111,24 @@ JobBodyAdapter: TypeAdapter[AnyJobBody] = TypeAdapter(JobBody)
 JobRequest = Annotated[AnyJobBody | InspectBody, Field(discriminator="kind")]
 
 
+class ModelFile(Value):
+    """One of the files that a model is made of."""
+
+    path: FilePath
+    """Where it lies, seen from the model's folder: weights by the path that the ONNX file calls them."""
+    upload: UploadId
+    """The upload that brought it, which must be whole."""
+
+
+class ModelBody(Value):
+    """A model from uploads that are whole: an ONNX file, and those that hold its weights."""
+
+    name: FileName
+    """What the model is called; its extension counts."""
+    files: list[ModelFile] = Field(min_length=1, max_length=10_000)
+    """All of its files. The ONNX file is the one whose path is `name`, or the only one that ends in `.onnx`."""
+
+
 class RenameBody(Value):
     name: FileName
     """The new name."""
@@ -134,9 +157,20 @@ class _Upload(Value):
     updated_at: datetime
 
 
-class ModelResource(_Upload):
-    """A trained network in a file."""
+class BesideResource(Value):
+    """A file that must lie beside a model for it to be loaded."""
 
+    path: str
+    """Seen from the model's folder, as the model calls it. `GET /v1/models/{id}/files/{path}` has it."""
+    sha256: Digest
+    size_bytes: int
+
+
+class ModelResource(_Upload):
+    """A trained network in a file, or in several. `sha256` and `size_bytes` are those of the ONNX file."""
+
+    files: list[BesideResource]
+    """What must lie beside it to be loaded, by path; empty where it is one file."""
     inspection: ModelInspection | None
     """What the file says of itself, once it is ready."""
     job: str | None

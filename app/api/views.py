@@ -11,13 +11,16 @@ from app.api.tus import metadata
 from app.core import jobs
 from app.core.database import utc_now
 from app.core.records import DatasetRecord, JobRecord, ModelRecord, UploadRecord
+from app.core.several import files_of
 
 _TOO_EARLY = 0.02
 """Below this fraction the pace says nothing."""
 
 
 def model_view(record: ModelRecord) -> ModelResource:
-    return ModelResource.model_validate(record, from_attributes=True)
+    columns = {name: getattr(record, name) for name in ModelResource.model_fields if name != "files"}
+    files = [{"path": path, **vars(file)} for path, file in files_of(record.files).items()]
+    return ModelResource.model_validate(columns | {"files": files})
 
 
 def dataset_view(record: DatasetRecord) -> DatasetResource:

@@ -1,4 +1,4 @@
-"""Bytes under their SHA-256, in a folder.
+"""Bytes under their SHA-256, in one folder: a model that calls its weights by their digests has them beside it.
 
 A blob comes to be by a rename, so that a reader sees all of it or nothing. A file that is still being written is locked
 by its writer: one that nobody holds was abandoned by a process that died, and is thrown away.
@@ -12,15 +12,15 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from app.core.settings import Settings
-from enxuto.errors import BadInput
 from enxuto.schema import Digest
 
 CHUNK_BYTES = 1 << 18
+_NAME_LENGTH = 64
 _ABANDONED_AFTER_S = 60.0
 
 
@@ -60,6 +60,7 @@ class Blobs:
         self.folder = settings.data_dir.absolute() / "blobs"
         self.growing = self.folder / "growing"
         """Files of uploads that are not whole yet (``app.core.growing``)."""
+        self._beside = self.folder / "beside"
         self._incoming = self.folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
 
@@ -69,6 +70,9 @@ class Blobs:
         if not path.is_file():
             raise KeyError(digest)
         return path
+
+    def size_bytes(self, digest: Digest) -> int:
+        return self.path(digest).stat().st_size
 
     def holds(self, digest: Digest) -> bool:
         return self._place(digest).is_file()
@@ -93,15 +97,21 @@ class Blobs:
             return incoming.keep()
 
     def beside(self, digest: Digest) -> list[Digest]:
-        """Uploads are single files, and so is what is made of them."""
-        return []
+        try:
+            return self._names(digest).read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return []
 
     def put_beside(self, digest: Digest, weights: list[Digest]) -> None:
-        raise BadInput(
-            "The model that came out is too large for one file, and the service keeps models of one file only.",
-            code="model_too_large",
-            hint="Use `enxuto optimize` on a machine of yours, which reads and leaves weights beside the model.",
-        )
+        """It follows from the model's bytes, so that it is written once and never changes."""
+        self._beside.mkdir(exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self._incoming)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write("\n".join(weights))
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(self._names(digest))
+        _sync_folder(self._beside)
 
     def add_bytes(self, data: bytes) -> Digest:
         with self.incoming() as incoming:
@@ -110,18 +120,16 @@ class Blobs:
 
     def put_in_place(self, path: Path, digest: Digest) -> None:
         """Rename a finished file to where its bytes belong. Equal bytes that are there already are made fresh by it."""
-        target = self._place(digest)
-        target.parent.mkdir(exist_ok=True)
         with self._lock(fcntl.LOCK_SH):
-            path.replace(target)
-        for folder in (target.parent, self.folder):  # the entry of the file, and that of a folder that may be new
-            _sync_folder(folder)
+            path.replace(self._place(digest))
+        _sync_folder(self.folder)
 
     def unused_for(self, age_s: float) -> Iterator[Digest]:
         """Blobs that were last put in place longer ago than this."""
-        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
-            if _age_s(path) >= age_s:
-                yield path.name
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if len(entry.name) == _NAME_LENGTH and _age_s(Path(entry.path)) >= age_s:
+                    yield entry.name
 
     def delete(self, digest: Digest, *, older_than_s: float = 0.0) -> None:
         """Remove a blob, unless it was put in place since. Who reads it just now reads on to its end."""
@@ -129,6 +137,16 @@ class Blobs:
         with self._lock(fcntl.LOCK_EX):
             if _age_s(path) >= older_than_s:
                 path.unlink(missing_ok=True)
+                self._names(digest).unlink(missing_ok=True)
+
+    def lift(self) -> None:
+        """Bring blobs to where they lie now: there was a folder for each first two letters once."""
+        for folder in self.folder.glob("[0-9a-f][0-9a-f]"):
+            for path in folder.iterdir():
+                with suppress(FileNotFoundError):  # another process that starts was quicker
+                    path.replace(self._place(path.name))
+            with suppress(OSError):
+                folder.rmdir()
 
     def discard_abandoned(self) -> None:
         """Throw away what processes that died left half-written."""
@@ -137,7 +155,11 @@ class Blobs:
                 path.unlink(missing_ok=True)
 
     def _place(self, digest: Digest) -> Path:
-        return self.folder / digest[:2] / digest
+        return self.folder / digest
+
+    def _names(self, digest: Digest) -> Path:
+        """File with the names of those that lie beside a model."""
+        return self._beside / digest
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:

@@ -14,6 +14,7 @@ from app.core.database import utc_now
 from app.core.leases import Lease, LeaseLost, add_uses, held
 from app.core.peaks import keep_peaks
 from app.core.records import BlobUse, DatasetRecord, Document, JobFileRecord, JobRecord, ModelRecord
+from app.core.several import Beside, document, manifest
 from enxuto.errors import Finding
 from enxuto.schema import Digest
 from enxuto.signature import DatasetInspection, ModelInspection
@@ -30,6 +31,8 @@ class Output:
     size_bytes: int
     inspection: ModelInspection
     lineage: Document
+    beside: Beside = field(default_factory=dict)
+    """Files that hold its weights, which it calls by their digests."""
 
 
 FileRole = Literal["delivered", "raw"]
@@ -53,6 +56,8 @@ class Inspected:
     inspection: ModelInspection | DatasetInspection
     arrays: Mapping[str, Digest]
     """Of a dataset: digest of each array's ``.npy`` by its file name."""
+    gathered: Digest | None = None
+    """Of a model of several files: the one that calls them by their digests."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ def _add_output(session: Session, lease: Lease, output: Output) -> None:
             name=output.name,
             sha256=output.sha256,
             size_bytes=output.size_bytes,
+            files=document(output.beside),
+            manifest=manifest(output.beside),
             state="ready",
             inspection=output.inspection.model_dump(mode="json", by_alias=True),
             finding=None,
@@ -111,7 +118,7 @@ def _add_output(session: Session, lease: Lease, output: Output) -> None:
         )
     )
     session.flush()
-    add_uses(session, output.id, [output.sha256])
+    add_uses(session, output.id, {output.sha256, *(file.sha256 for file in output.beside.values())})
 
 
 def _settle(session: Session, lease: Lease, ending: Ending) -> None:
@@ -121,9 +128,10 @@ def _settle(session: Session, lease: Lease, ending: Ending) -> None:
         record = session.get_one(JobRecord, lease.job, populate_existing=True)
         jobs.settle_subject(session, record, ending.finding or jobs.CANCELLED)
         return
-    document = found.inspection.model_dump(mode="json", by_alias=True)
-    values: dict[str, Any] = {"state": "ready", "inspection": document, "updated_at": utc_now()}
+    seen = found.inspection.model_dump(mode="json", by_alias=True)
+    values: dict[str, Any] = {"state": "ready", "inspection": seen, "updated_at": utc_now()}
     if isinstance(found.inspection, ModelInspection):
+        values["gathered"] = found.gathered
         ready = update(ModelRecord).where(ModelRecord.id == lease.subject).values(values).returning(ModelRecord.id)
     else:
         values["arrays"] = dict(found.arrays)
@@ -131,4 +139,5 @@ def _settle(session: Session, lease: Lease, ending: Ending) -> None:
             update(DatasetRecord).where(DatasetRecord.id == lease.subject).values(values).returning(DatasetRecord.id)
         )
     if session.scalar(ready) is not None:  # it may have been deleted in the meantime
-        add_uses(session, lease.subject, list(found.arrays.values()))
+        gathered = [found.gathered] if found.gathered else []
+        add_uses(session, lease.subject, [*found.arrays.values(), *gathered])

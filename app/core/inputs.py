@@ -8,7 +8,7 @@ from enxuto.signature import DatasetInput, DatasetInspection, ModelInput, ModelI
 
 def model_input(record: ModelRecord) -> ModelInput:
     inspection = ModelInspection.model_validate(record.inspection)
-    return ModelInput(file=record.sha256, name=record.name, inspection=inspection)
+    return ModelInput(file=record.gathered or record.sha256, name=record.name, inspection=inspection)
 
 
 def dataset_input(record: DatasetRecord) -> DatasetInput:

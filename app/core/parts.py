@@ -30,6 +30,7 @@ def open_parts(settings: Settings) -> Parts:
     migrate(settings)
     engine = make_engine(settings)
     blobs = Blobs(settings)
+    blobs.lift()
     blobs.discard_abandoned()
     reading = sessions(engine.execution_options(**READ_ONLY))
     return Parts(settings, engine, blobs, sessions(engine), reading, Watch(reading))

@@ -87,6 +87,12 @@ class ModelRecord(_Upload):
         Index("ix_models_tenant_job_id", "tenant", "job", "id"),
     )
 
+    files: Mapped[Document | None]
+    """What must lie beside it to be loaded: digest and size by the path that it calls it; null for most."""
+    manifest: Mapped[str | None] = mapped_column(String(64))
+    """Digest of those paths with their digests: with its own it says what the model is."""
+    gathered: Mapped[str | None] = mapped_column(String(64))
+    """The model as it calls those files by their digests, which is what steps read; null where it is so already."""
     job: Mapped[str | None] = mapped_column(String(40))
     """The job that made it; null for an upload."""
     lineage: Mapped[Document | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import and_, delete, or_, select
@@ -11,14 +12,23 @@ from app.core import jobs
 from app.core.database import utc_now
 from app.core.errors import Conflict
 from app.core.ids import new_id
+from app.core.leases import add_uses
 from app.core.records import BlobUse, DatasetRecord, JobRecord, ModelRecord, TenantRecord
+from app.core.several import Beside, document, manifest
 from enxuto.schema import Digest
 
 Upload = TypeVar("Upload", bound=ModelRecord | DatasetRecord)
 
 
 def register(
-    session: Session, kind: type[Upload], *, tenant: str, name: str, sha256: Digest, size_bytes: int
+    session: Session,
+    kind: type[Upload],
+    *,
+    tenant: str,
+    name: str,
+    sha256: Digest,
+    size_bytes: int,
+    beside: Beside = MappingProxyType({}),
 ) -> tuple[Upload, bool]:
     """The row of these bytes, and whether it is new. A new one is inspected. The caller commits, then rings the bell.
 
@@ -26,7 +36,7 @@ def register(
     may not hold any more is.
     """
     session.execute(select(TenantRecord.id).where(TenantRecord.id == tenant).with_for_update())  # one at a time
-    if known := _known(session, kind, tenant, name, sha256):
+    if known := _known(session, kind, tenant, name, sha256, manifest(beside)):
         return known, False
     now = utc_now()
     record = kind(
@@ -39,8 +49,10 @@ def register(
         created_at=now,
         updated_at=now,
     )
+    if isinstance(record, ModelRecord):
+        record.files, record.manifest = document(beside), manifest(beside)
     session.add(record)
-    session.add(BlobUse(owner=record.id, sha256=sha256))
+    add_uses(session, record.id, {sha256, *(file.sha256 for file in beside.values())})
     subject = "model" if kind is ModelRecord else "dataset"
     jobs.submit(
         session,
@@ -54,11 +66,15 @@ def register(
     return record, True
 
 
-def _known(session: Session, kind: type[Upload], tenant: str, name: str, sha256: Digest) -> Upload | None:
+def _known(
+    session: Session, kind: type[Upload], tenant: str, name: str, sha256: Digest, manifest: Digest | None
+) -> Upload | None:
     # Of another name the extension may have been wrong; and where the service lacked room, it may have some now.
     lasting = and_(kind.name == name, kind.finding["fault"].as_string() == "user")
     usable = or_(kind.state != "rejected", lasting)
     same = select(kind).where(kind.tenant == tenant, kind.sha256 == sha256, usable)
+    if issubclass(kind, ModelRecord):
+        same = same.where(kind.manifest.is_not_distinct_from(manifest))
     return session.scalars(same.order_by(kind.state == "rejected", kind.id.desc()).limit(1)).first()
 
 

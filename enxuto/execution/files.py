@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +15,8 @@ class Files(Protocol):
     """Bytes under their SHA-256."""
 
     def path(self, digest: Digest) -> Path:
-        """A local file with these bytes, to be read and never written. Raises KeyError where there are none."""
+        """A local file with these bytes, to be read and never written; a model's weights lie beside it, named by their
+        digests. Raises KeyError where there are none."""
         ...
 
     def add(self, path: Path) -> Digest:
@@ -35,19 +35,17 @@ class Files(Protocol):
 class FolderFiles:
     """Files in one folder, for the library; the service has its blob store.
 
-    A model whose weights lie in other files has a folder of its own in it, with all of them: runtimes look for weights
-    beside the model, and take neither links nor files with a second name elsewhere.
+    All of them lie side by side, so that a model that calls its weights by their digests has them beside it: runtimes
+    look for them there, and the readers of ONNX files take neither links nor files with a second name elsewhere.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._beside: dict[Digest, tuple[Digest, ...]] = {}
-        self._places: dict[Digest, Path] = {}
-        """Of files that were moved into a model's folder."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: Digest) -> Path:
-        path = self._places.get(digest, self.folder / digest)
+        path = self.folder / digest
         if not path.is_file():
             raise KeyError(digest)
         return path
@@ -56,17 +54,6 @@ class FolderFiles:
         return list(self._beside.get(digest, ()))
 
     def put_beside(self, digest: Digest, weights: list[Digest]) -> None:
-        together = self.folder / f"{digest}.model"
-        together.mkdir(exist_ok=True)
-        for name in (digest, *weights):
-            held = self._places.get(name)
-            if held == together / name:  # the same model was made before
-                (self.folder / name).unlink(missing_ok=True)
-            elif held is not None:  # another model has them
-                shutil.copyfile(held, together / name)
-            else:
-                self._places[name] = self.path(name).rename(together / name)
-        self._places[digest] = together / digest
         self._beside[digest] = tuple(weights)
 
     def add(self, path: Path) -> Digest:

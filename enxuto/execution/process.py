@@ -84,8 +84,9 @@ class StepRunner:
             return result, files
 
     def _readable(self, inputs: dict[Digest, Path]) -> list[str]:
-        """The files themselves, and the folder of a model that lies in one with its weights."""
-        return [str(path.parent if self._files.beside(digest) else path) for digest, path in inputs.items()]
+        """The files themselves, and of a model those beside it that hold its weights."""
+        beside = {str(path.with_name(name)) for digest, path in inputs.items() for name in self._files.beside(digest)}
+        return [*map(str, inputs.values()), *sorted(beside)]
 
     def _keep_together(self, result: Value, files: dict[str, Digest]) -> None:
         if isinstance(result, Applied) and result.beside_files:

@@ -68,7 +68,8 @@ def _refuse_external_data(proto: ModelProto, beside: Mapping[str, Path]) -> None
         raise BadInput(
             f"the weights of {_count(unknown, 'tensor')} lie in other files: {_first(unknown)}.",
             code="external_data",
-            hint="Save the model as a single file: onnx.save(onnx.load('model.onnx'), 'single.onnx').",
+            hint="Send the files of its weights with it: uploads, and then POST /v1/models as JSON (the client does "
+            "so by itself). Or save it as one file: onnx.save(onnx.load('model.onnx'), 'single.onnx').",
         )
 
 

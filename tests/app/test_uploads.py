@@ -126,7 +126,7 @@ def test_a_broken_form_is_refused_and_leaves_nothing(service: LiveService, body:
     assert service.files() == before
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
+@pytest.mark.parametrize("content_type", ["application/xml", "application/x-www-form-urlencoded", "text/plain"])
 def test_another_content_type_is_refused_and_the_right_ones_are_named(http: httpx.Client, content_type: str) -> None:
     answer = http.post("/v1/models?name=m.onnx", content=b"x", headers={"Content-Type": content_type})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
