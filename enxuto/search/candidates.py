@@ -110,19 +110,23 @@ def _for_speed(made_of: MadeOf, calibrated: bool, batch_size: int) -> Iterator[R
 
 
 def _for_size(calibrated: bool) -> Iterator[Recipe]:
-    """The fewest bytes first: scales of larger blocks take less, and GPTQ loses least."""
+    """The fewest bytes first, one of each kind; then other ways to the same, which want time that a deadline may not
+    leave: scales of larger blocks take less, and GPTQ loses least.
+    """
+    static = list(_static(calibrated))[:2]
+    yield [WeightOnly(bits=4, method="gptq", block_size=128)] if calibrated else [WeightOnly(bits=4)]
+    yield [DynamicInt8()]
+    yield static[0]
+    yield [WeightOnly(bits=8)]
+    yield [HalfWeights()]
     if calibrated:
-        yield [WeightOnly(bits=4, method="gptq", block_size=128)]
         yield [WeightOnly(bits=4, method="gptq")]
         yield [WeightOnly(bits=4, method="gptq", embeddings="int8")]
     yield [WeightOnly(bits=4)]
     yield [WeightOnly(bits=4, method="hqq")]
     yield [WeightOnly(bits=4, block_size=16)]
-    yield [DynamicInt8()]
-    yield from list(_static(calibrated))[:2]
-    yield [WeightOnly(bits=8)]
+    yield from static[1:]
     yield [WeightOnly(bits=8, kernel="standard")]
-    yield [HalfWeights()]
     yield [HalfWeights(dtype="bfloat16")]
     yield [GraphOptimization()]
 

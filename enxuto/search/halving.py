@@ -29,7 +29,7 @@ def look_at_speed(trials: Trials, goal: Goal, begin: float, share: float) -> Gen
     if goal.objective == "memory" or len(contenders) <= FEWEST_KEPT:
         return
     if goal.objective != "size":
-        if not affords(trials, timing_s(trials, len(contenders), LOOK.least)):
+        if not affords(trials, timing_s(trials, len(contenders), LOOK)):
             return
         yield from time_candidates(trials, contenders, LOOK, begin, share)
     set_aside_worse(trials, goal)
@@ -69,7 +69,7 @@ def look_at_rejected(trials: Trials, goal: Goal, fraction: float) -> Generator[T
     unmeasured = [each for each in rejected if each.selection.latency is None]
     unmeasured.sort(key=lambda each: each.selection.drop.value if each.selection.drop else 0.0)
     nearest = unmeasured[:FEWEST_KEPT]
-    if nearest and affords(trials, timing_s(trials, len(nearest), SCREENING.least)):
+    if nearest and affords(trials, timing_s(trials, len(nearest), SCREENING)):
         yield from make_again(trials, nearest)
         there = [each for each in nearest if trials.named(each.name).model]
         yield from measure(trials, goal, there, SCREENING, fraction, 0.0)

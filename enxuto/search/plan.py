@@ -7,7 +7,7 @@ the same replies lead to the same tasks: a resumed job replays its plan against 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from enxuto.errors import Reported
@@ -69,6 +69,8 @@ class Meter:
     spent_s: float = 0.0
     remaining_s: float | None = None
     """Until the deadline, as the latest reply told."""
+    taken: list[tuple[Step, float]] = field(default_factory=list)
+    """Steps that were done, and the seconds of each: what is still to come is guessed from them."""
 
 
 def metered(plan: Plan[T], meter: Meter) -> Plan[T]:
@@ -83,6 +85,7 @@ def metered(plan: Plan[T], meter: Meter) -> Plan[T]:
             else:
                 meter.spent_s += reply.outcome.elapsed_s
                 meter.remaining_s = reply.remaining_s
+                meter.taken.append((task.step, reply.outcome.elapsed_s))
                 task = plan.send(reply)
     except StopIteration as end:
         result: T = end.value

@@ -56,12 +56,15 @@ def test_products_and_recurrent_layers_take_ranges_as_they_come_first() -> None:
         assert not any("transformer" in name for name in found)
 
 
-def test_for_size_few_bits_come_first_with_and_without_data() -> None:
+def test_for_size_few_bits_come_first_and_each_kind_has_its_turn_before_another_way_to_the_same() -> None:
     small = Goal(minimize="size")
-    assert named(RESNET, small)[:3] == [
+    assert named(RESNET, small)[:6] == [
         "weight_only(bits=4, block_size=128, method=gptq)",
+        "dynamic_int8",
+        "static_int8",
+        "weight_only",
+        "half_weights",
         "weight_only(bits=4, method=gptq)",
-        "weight_only(bits=4, method=gptq, embeddings=int8)",
     ]
     assert not any("gptq" in name for name in named(RESNET, small, calibrated=False))
     assert "weight_only(bits=4)" in named(RESNET, Goal(size_mb=1.0)), "a limit on size asks for it too"

@@ -275,6 +275,30 @@ def test_a_deadline_that_leaves_time_for_an_answer_gets_one(evaluation_s: float,
     assert (report.verdict, report.winner) == ("improved", "static_int8"), report.why
 
 
+@pytest.mark.parametrize(
+    ("fresh_s", "subject_s", "deadline_s", "tried"),
+    [(0.35, 0.15, 30.0, 9), (0.35, 0.15, 45.0, 15), (2.2, 1.5, 120.0, 2)],
+)
+def test_what_is_held_back_for_the_end_follows_what_steps_take(
+    fresh_s: float, subject_s: float, deadline_s: float, tried: int
+):
+    """A fast machine, and one that is busy with something else: neither ends early, and both confirm."""
+
+    def duration_s(step: Step) -> float:
+        match step:
+            case EvaluateModel():
+                return fresh_s + 0.0005 * (subject_s / 0.15) * (step.samples.stop - step.samples.start)
+            case MeasureLatency():
+                return fresh_s + subject_s * len(step.subjects) * (4 + step.rounds) / 16
+        return 2 * fresh_s
+
+    names = ["static_int8", "dynamic_int8", "graph_optimization", "weight_only(bits=4)", "weight_only", "half_weights"]
+    world = World({name: Facts(speedup=2 - i / 10, size_bytes=10**6 + i, drop=0.001) for i, name in enumerate(names)})
+    report = _search_on_time(world, deadline_s, duration_s)
+    assert (report.verdict, report.winner) == ("improved", "static_int8"), report.why
+    assert sum(each.outcome == "feasible" for each in report.candidates) >= tried
+
+
 def test_a_deadline_that_left_candidates_untried_proves_nothing_of_them():
     report = _search_with_a_clock(World({"static_int8": Facts(drop=0.3)}), total_s=100.0, an_evaluation_s=40.0)
     assert (report.verdict, report.stopped, report.recommended.sha256) == ("inconclusive", "deadline", ORIGINAL)
