@@ -18,6 +18,9 @@ _LARGEST_BIAS = 2**31 - 2**8
 """Below the end of int32, so that float32 rounding cannot cross it."""
 
 
+SMALLEST_PEAK = 1e-30
+"""Where all numbers are smaller, steps between them, and products of such steps, come near the end of float32, below
+which it loses digits and runtimes take numbers for zero."""
 WEIGHT_LIMIT = 127
 """Of an int8 weight's magnitude."""
 _PAIR_LIMIT = 127
@@ -45,6 +48,17 @@ class Affine:
         limits = np.iinfo(self.zero_point.dtype)
         rounded: np.ndarray = np.rint(array / self.scale) + self.zero_point.astype(np.float32)
         return rounded.clip(limits.min, limits.max).astype(self.zero_point.dtype)
+
+
+def takes_integers(array: np.ndarray) -> bool:
+    """Whether integers can stand for these numbers: there are some, all finite, and not all next to nothing.
+
+    Zeros alone can: their integers are zero, whatever the scale.
+    """
+    if not array.size or not np.isfinite(array).all():
+        return False
+    peak = max(float(array.max()), -float(array.min()))
+    return peak == 0 or peak >= SMALLEST_PEAK
 
 
 def for_range(values: Range, dtype: ActivationType) -> Affine:

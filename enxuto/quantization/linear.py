@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from enxuto.graph.weights import computed_array, in_default_domain, input_of
+from enxuto.quantization.affine import takes_integers
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def linears(graph: ir.Graph, operators: frozenset[str]) -> Iterator[Linear]:
 def _linear(node: ir.Node) -> Linear | None:
     weight = computed_array(input_of(node, 1))
     data = node.inputs[0]
-    if weight is None or weight.dtype != np.float32 or not np.isfinite(weight).all() or not weight.size:
+    if weight is None or weight.dtype != np.float32 or not takes_integers(weight):
         return None
     if data is None or computed_array(data) is not None:
         return None
@@ -50,7 +51,8 @@ def _linear(node: ir.Node) -> Linear | None:
         case "Gemm":
             if _number(node, "transA", 0):
                 return None
-            scaled = weight * np.float32(_number(node, "alpha", 1.0))
+            alpha = _number(node, "alpha", 1.0)
+            scaled = weight if alpha == 1 else weight * np.float32(alpha)  # a large one is read where it lies
             return _with_bias(node, scaled, 0 if _number(node, "transB", 0) else 1, _number(node, "beta", 1.0))
     return None
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from enxuto.graph.assembled import assembled_array
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import in_default_domain, input_of
-from enxuto.quantization.affine import quantize_weight, weight_scales
+from enxuto.quantization.affine import quantize_weight, takes_integers, weight_scales
 
 DOMAIN = "com.microsoft"
 _MOST_INPUTS = 8
@@ -38,7 +38,7 @@ def lstms(graph: ir.Graph) -> list[Lstm]:
         if node.op_type != "LSTM" or not in_default_domain(node) or _batch_first(node):
             continue
         weights = [assembled_array(input_of(node, position)) for position in (1, 2)]
-        usable = [one for one in weights if one is not None and one.dtype == np.float32 and np.isfinite(one).all()]
+        usable = [one for one in weights if one is not None and one.dtype == np.float32 and takes_integers(one)]
         if len(usable) == 2:
             found.append(Lstm(node, (usable[0], usable[1])))
     return found

@@ -11,7 +11,7 @@ import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
 from enxuto.processor import Processor
-from enxuto.quantization.affine import Range
+from enxuto.quantization.affine import Range, takes_integers
 from enxuto.quantization.calibrate import observe
 from enxuto.quantization.equalize import equalize, scaled_statistics
 from enxuto.quantization.kept import guard_kept
@@ -166,10 +166,15 @@ def _equalized(
 
 
 def _ranges(placement: Placement, tensors: Mapping[str, TensorStatistics], options: Options) -> dict[str, Range]:
-    """By name of the tensor that a range is taken from. Left out: tensors that took values which are not finite."""
+    """By name of the tensor that a range is taken from. Left out: tensors that took values which are not finite, or
+    which integers cannot stand for."""
     names = dict.fromkeys(str(root.name) for root in placement.range_of.values())
     chosen = {name: range_of(tensors[name], options.ranges) for name in names if name in tensors}
-    return {name: found for name, found in chosen.items() if found is not None}
+    return {name: found for name, found in chosen.items() if found is not None and takes_integers(_ends(found))}
+
+
+def _ends(values: Range) -> np.ndarray:
+    return np.array([values.low, values.high])
 
 
 def _means(tensors: Mapping[str, TensorStatistics]) -> dict[str, np.ndarray]:
@@ -187,7 +192,8 @@ def _notes(
     ]
     if lost:
         notes.append(
-            f"Tensors that took values which are not finite, so that what touches them stays in float32: {len(lost)}."
+            "Tensors that took values which are not finite, or which integers cannot stand for, so that what touches "
+            f"them stays in float32: {len(lost)}."
         )
     inside = sum(node.op_type in OPERATORS for node in graph.all_nodes()) - sum(n.op_type in OPERATORS for n in graph)
     if inside:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import array_of, in_default_domain, is_constant
-from enxuto.quantization.affine import quantize_weight, weight_scales
+from enxuto.quantization.affine import quantize_weight, takes_integers, weight_scales
 
 _SMALLEST_ELEMENTS = 1024
 """Of a table that is worth the nodes that restore its rows."""
@@ -65,7 +65,7 @@ def reads_table(node: ir.Node) -> bool:
         and table.dtype == ir.DataType.FLOAT
         and array_of(table).ndim >= 2
         and array_of(table).size >= _SMALLEST_ELEMENTS
-        and bool(np.isfinite(array_of(table)).all())
+        and takes_integers(array_of(table))
         and (axis is None or axis.as_int() == 0)
         and all(use.node.op_type == "Gather" for use in table.uses())
     )

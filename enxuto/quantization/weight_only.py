@@ -19,6 +19,7 @@ import onnx_ir.passes.common as passes
 from enxuto.graph.edit import Editor
 from enxuto.graph.normalize import opset_of
 from enxuto.graph.weights import array_of, in_default_domain, is_constant, weight_uses
+from enxuto.quantization.affine import takes_integers
 from enxuto.quantization.blocks import Bits, Blocks, block_length, fitting_block, in_blocks, joined, nearest
 from enxuto.quantization.gptq import compensated
 from enxuto.quantization.hqq import half_quadratic
@@ -224,7 +225,7 @@ def _worth_it(weight: ir.Value) -> bool:
     if weight.dtype != ir.DataType.FLOAT:
         return False
     array = array_of(weight)
-    return array.size >= _SMALLEST_ELEMENTS and bool(np.isfinite(array).all())
+    return array.size >= _SMALLEST_ELEMENTS and takes_integers(array)
 
 
 def _has_blocks(node: ir.Node, way: Way) -> bool:

@@ -16,6 +16,7 @@ from enxuto.quantization.affine import (
     quantize_weight,
     scales_that_hold,
     spread,
+    takes_integers,
     weight_scales,
 )
 
@@ -68,3 +69,11 @@ def test_a_large_bias_beside_small_weights_still_fits_into_32_bits() -> None:
     scales = scales_that_hold(np.array([1e-12, 1e-12], dtype=np.float32), 0.01, bias) * np.float32(0.01)
     restored = quantize_bias(bias, scales) * scales
     np.testing.assert_allclose(restored, bias, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("peak", "takes"), [(0.0, True), (1e-36, False), (1e-31, False), (1e-20, True), (3e38, True), (np.inf, False)]
+)
+def test_integers_stand_for_numbers_whose_steps_float32_can_tell(peak: float, takes: bool) -> None:
+    assert takes_integers(np.array([0, -peak / 3, peak], dtype=np.float32)) is takes
+    assert takes_integers(np.array([0, peak / 3, -peak], dtype=np.float32)) is takes
