@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from enxuto.beside import weights_beside
 from enxuto.earlier import read_earlier
 from enxuto.errors import BadInput
 from enxuto.execution.drive import Control, MemoryJournal, drive
@@ -245,27 +246,11 @@ class _Workbench:
         except PlanFailed as failed:
             if failed.finding.code != "external_data":
                 raise
-        weights = self._weights(Path(path).parent, self.drive(find_weights(file, name)))
+        places = weights_beside(Path(path), self.drive(find_weights(file, name)))
+        weights = {location: self._take(place) for location, place in places.items()}
         gathered = self.drive(gather_model(file, name, weights))
         self._files.put_beside(gathered, sorted(set(weights.values())))
         return self.drive(inspect_model(gathered, name, self._files.beside(gathered)))
-
-    def _weights(self, folder: Path, paths: list[str]) -> dict[str, Digest]:
-        """Files below the model's folder only, whatever a model or a link in it says."""
-        outside = [path for path in paths if not (folder / path).resolve().is_relative_to(folder.resolve())]
-        if outside:
-            raise BadInput(
-                f"The model keeps weights in '{outside[0]}', which is not below its own folder.",
-                code="external_data",
-                hint="Put the model and the files of its weights into one folder.",
-            )
-        if missing := [path for path in paths if not (folder / path).is_file()]:
-            raise BadInput(
-                f"The model keeps weights in '{missing[0]}', and there is no such file beside it.",
-                code="file_not_found",
-                hint="Put the model and the files of its weights into one folder.",
-            )
-        return {path: self._take(folder / path) for path in paths}
 
     def dataset(self, path: str | Path | None) -> DatasetInput | None:
         return None if path is None else self.drive(inspect_dataset(self._take(path), Path(path).name))

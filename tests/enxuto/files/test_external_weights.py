@@ -71,6 +71,35 @@ def test_a_link_out_of_the_folder_is_not_followed(apart: Path, tmp_path: Path) -
     assert refusal.value.code == "external_data"
 
 
+def test_a_link_to_a_model_finds_its_weights_beside_the_file_that_it_leads_to(apart: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.onnx"
+    link.symlink_to(apart)
+    assert enxuto.inspect(link).parameters == enxuto.inspect(apart).parameters
+
+
+def test_links_to_a_model_and_its_weights_in_one_folder_are_followed_as_download_caches_make_them(
+    apart: Path, tmp_path: Path
+) -> None:
+    snapshot, blobs = tmp_path / "snapshot", tmp_path / "blobs"
+    snapshot.mkdir()
+    apart.parent.rename(blobs)
+    for name, blob in (("m.onnx", "b1"), (WEIGHTS, "b2")):
+        (snapshot / name).symlink_to((blobs / name).rename(blobs / blob))
+    assert enxuto.inspect(snapshot / "m.onnx").operators
+
+
+def test_of_two_links_the_one_to_weights_leads_nowhere_but_to_the_models_own_folder(
+    apart: Path, tmp_path: Path
+) -> None:
+    snapshot, secrets = tmp_path / "snapshot", tmp_path / "secrets"
+    snapshot.mkdir()
+    secrets.mkdir()
+    (snapshot / "m.onnx").symlink_to(apart)
+    (snapshot / WEIGHTS).symlink_to(apart.with_name(WEIGHTS).rename(secrets / "own.bin"))
+    with pytest.raises(BadInput, match="not below its own folder"):
+        enxuto.inspect(snapshot / "m.onnx")
+
+
 def test_a_missing_file_is_named(apart: Path) -> None:
     apart.with_name(WEIGHTS).unlink()
     with pytest.raises(BadInput, match=f"keeps weights in .{WEIGHTS}") as refusal:
