@@ -19,6 +19,7 @@ from onnxscript.optimizer._constant_folding import (
 
 from enxuto.graph.gemm import join_biases
 from enxuto.graph.normalize import keep_signature, normalized, opset_of
+from enxuto.graph.pools import means_as_pools
 from enxuto.graph.weights import REARRANGEMENTS
 
 _ROUNDS = 4
@@ -38,6 +39,7 @@ def optimized(model: ir.Model) -> ir.Model:
     _rewrite(copy)
     _without_allowzero(copy)
     join_biases(copy)
+    means_as_pools(copy)
     for value in _node_outputs(copy):  # what was inferred on the way would only make the file larger
         value.type, value.shape = declared.get(value.name, (None, None))
     keep_signature(model, copy)

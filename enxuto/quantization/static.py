@@ -10,6 +10,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
+from enxuto.graph.normalize import opset_of
+from enxuto.graph.pools import pools_as_means
 from enxuto.processor import Processor
 from enxuto.quantization.affine import Range, takes_integers
 from enxuto.quantization.calibrate import observe
@@ -92,6 +94,7 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
     if options.layout == "onnxruntime":
         guard_kept(model.graph)
+        pools_as_means(model.graph, opset_of(model), set(placement.followers))
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     if options.recurrent and (layers := _recurrent(model, options)):
