@@ -34,6 +34,14 @@ def test_the_same_model_is_written_in_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_shapes_of_weights_are_not_told_twice_and_those_of_others_stay(tmp_path: Path) -> None:
+    proto = onnx.shape_inference.infer_shapes(tiny_models.convnet())
+    inner = [info.name for info in proto.graph.value_info]
+    assert inner
+    write_model(read_model(tiny_models.save(proto, tmp_path / "in")), tmp_path / "out")
+    assert [info.name for info in onnx.load(tmp_path / "out").graph.value_info] == inner
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadInput) as refusal:
