@@ -49,7 +49,11 @@ _PATTERNS = {
     TARGET_NAME: "This is no name of a target: those are `any`, or as GET /v1/targets lists them",
     LAYOUT_PATTERN: "A layout is 2 to 8 capital letters, one for each axis, such as NHWC",
 }
-_PLACES = {"expression_fails": "/metric/expression", "earlier_does_not_fit": "/earlier"}
+_PLACES = {
+    "data_does_not_fit": "/data/evaluation",
+    "expression_fails": "/metric/expression",
+    "earlier_does_not_fit": "/earlier",
+}
 """Where in a body stands what the library found wrong by itself, by its code."""
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
@@ -26,7 +28,7 @@ from app.core.inputs import dataset_input, model_input
 from app.core.parts import Parts
 from app.core.records import DatasetRecord, JobRecord, ModelRecord, TenantRecord, WorkerRecord
 from app.core.settings import Settings
-from enxuto.errors import Finding
+from enxuto.errors import BadInput, Finding
 from enxuto.machine import this_machine
 from enxuto.report import OptimizeReport
 from enxuto.request import BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions, RunOptions
@@ -155,7 +157,9 @@ def _validate_optimize(finder: _Finder, body: OptimizeBody) -> ValidatedJob:
     evaluation = finder.dataset(body.data.evaluation, "/data/evaluation")
     calibration = finder.dataset(body.data.calibration, "/data/calibration")
     options = resolve_optimize(_options(OptimizeOptions, body), model, evaluation)
-    _check_plan(optimize(options, model, evaluation, calibration, this_machine(), finder.earlier(body.earlier)))
+    plan = optimize(options, model, evaluation, calibration, this_machine(), finder.earlier(body.earlier))
+    with _of_data("/data/calibration"):  # the other role has been looked at by now
+        _check_plan(plan)
     estimate = estimates.of_optimize(options, model, evaluation, calibration)
     return ValidatedJob(request=_with_options(body, options), estimate=estimate)
 
@@ -193,6 +197,18 @@ def _options(kind: type[Options], body: AnyJobBody) -> Options:
     """The part of a body that the library knows; ids, roles and target belong to the service."""
     known = {name: getattr(body, name) for name in kind.model_fields}
     return kind.model_construct(**known)
+
+
+@contextmanager
+def _of_data(pointer: str) -> Iterator[None]:
+    """Name the dataset that does not fit by its place in the body."""
+    try:
+        yield
+    except BadInput as error:
+        if error.code != "data_does_not_fit":
+            raise
+        fault = Fault(error.code, error.detail, pointer=pointer)
+        raise Unprocessable(error.detail, code=error.code, hint=error.hint, errors=[fault]) from error
 
 
 def _check_plan(plan: Plan[R]) -> None:

@@ -258,6 +258,15 @@ def test_data_that_does_not_fit_is_refused_with_every_difference(service: LiveSe
     assert (answer.status_code, answer.json()["code"]) == (422, "data_does_not_fit")
     assert "'pixels'" in answer.json()["detail"]
     assert "'x'" in answer.json()["detail"]
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/data/evaluation"]
+
+
+def test_calibration_data_that_does_not_fit_is_named_by_its_own_place(service: LiveService) -> None:
+    wrong = service.ready_dataset(arrays=[{**DATASET["arrays"][0], "name": "pixels", "shape": [100, 5]}])
+    data = {"evaluation": service.ready_dataset(), "calibration": wrong}
+    answer = submit(service.http, model=service.ready_model(), data=data)
+    assert (answer.status_code, answer.json()["code"]) == (422, "data_does_not_fit")
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/data/calibration"]
 
 
 def test_models_of_different_signatures_are_not_compared(service: LiveService, model: str) -> None:
