@@ -7,18 +7,29 @@ once, readers of the restored one read the same tensor, only coarser: that is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
 
-from enxuto.graph.weights import array_of, in_default_domain, initializers_behind, is_float
+from enxuto.judge.graph_parts import (
+    Region,
+    constant_bytes,
+    has_graphs,
+    input_of,
+    is_only_quantized,
+    parameters_of,
+    producer_of,
+    region_of,
+    restorations,
+    same_numbers,
+    same_operator,
+    varying_tensors,
+)
 from enxuto.quantization.operators import CLIPPING
 
-_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-_DRAWS = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"})
 _WRITE_FLOATS = frozenset({"MatMul", "Gemm"})
 """Quantized, they read integers only: that their output is quantized is their readers' doing."""
 
@@ -54,15 +65,6 @@ class Follower:
     writes: str
 
 
-@dataclass(frozen=True)
-class Region:
-    """What makes a tensor, from tensors that both graphs have."""
-
-    nodes: tuple[ir.Node, ...]
-    reads: tuple[ir.Value, ...]
-    """Tensors of both graphs, or restored ones."""
-
-
 class Comparison:
     """Two forms of one graph, the nodes of the first with names of their own."""
 
@@ -70,7 +72,7 @@ class Comparison:
         """``factors``: what the graph after multiplies tensors by, broadcast against them (see ``scaling``)."""
         self.after = after
         self.factors = factors or {}
-        self._before = {str(value.name): value for value in _varying(before)}
+        self._before = {str(value.name): value for value in varying_tensors(before)}
         self.known: dict[ir.Value, str] = {}
         """Of the graph after: tensors that the graph before has as well, by their name there."""
         self.restored: dict[ir.Value, str] = {}
@@ -116,13 +118,13 @@ class Comparison:
     def quantization_of(self, tensor: str) -> tuple[ir.Node, ir.Node]:
         """The two nodes of the graph after that quantize this tensor and restore it."""
         restored = next(value for value, name in self.restored.items() if name == tensor)
-        restore = _producer(restored)
-        return _producer(_input(restore, 0)), restore
+        restore = producer_of(restored)
+        return producer_of(input_of(restore, 0)), restore
 
     def region_after(self, tensor: str) -> tuple[ir.Value, Region]:
         """How the graph after makes a tensor, before it quantizes it."""
         value = self._after[tensor]
-        return value, _region(value, lambda one: one in self.known or one in self.restored)
+        return value, region_of(value, lambda one: one in self.known or one in self.restored)
 
     def reads_of(self, layer: ChangedLayer) -> list[str]:
         """Tensors of both graphs that a layer reads, quantized or not."""
@@ -134,13 +136,13 @@ class Comparison:
         return list(dict.fromkeys(node for output in layer.outputs for node in self.region_after(output)[1].nodes))
 
     def _find_tensors(self) -> None:
-        shared = [pair for pair in _restorations(self.after) if _is_only_quantized(pair[0])]
+        shared = [pair for pair in restorations(self.after) if is_only_quantized(pair[0])]
         handed_over = {
             restored: source
             for source, restored in shared
             if str(restored.name) in self._before and str(source.name) not in self._before
         }
-        for value in _varying(self.after):
+        for value in varying_tensors(self.after):
             if str(value.name) in self._before and value not in handed_over:
                 self.known[value] = str(value.name)
         for restored, source in handed_over.items():
@@ -155,7 +157,7 @@ class Comparison:
         changed: dict[ir.Node, list[str]] = {}
         for name, value in self._before.items():
             node, twin = value.producer(), self._after.get(name)
-            if node is None or twin is None or _has_graphs(node):
+            if node is None or twin is None or has_graphs(node):
                 continue
             if not self._same(value, twin, inside=False):
                 changed.setdefault(node, []).append(name)
@@ -167,27 +169,27 @@ class Comparison:
         if inside and (name := self.known.get(after, self.restored.get(after))) is not None:
             return name == before.name
         if before.const_value is not None and after.const_value is not None:
-            return _same_numbers(before.const_value, after.const_value)
+            return same_numbers(before.const_value, after.const_value)
         node, twin = before.producer(), after.producer()
         if node is None or twin is None or before.index() != after.index():
             return False
         unbounded = before.name in self.factors and {node.op_type, twin.op_type} <= CLIPPING
-        if not unbounded and not _same_operator(node, twin):
+        if not unbounded and not same_operator(node, twin):
             return False
         if unbounded:  # equalization leaves it to quantization to cut off above
             return self._same(node.inputs[0], twin.inputs[0])
         return len(node.inputs) == len(twin.inputs) and all(map(self._same, node.inputs, twin.inputs))
 
     def _layer(self, node: ir.Node, outputs: Sequence[str]) -> ChangedLayer:
-        before = _region(self._before[outputs[0]], self._is_in_both)
+        before = region_of(self._before[outputs[0]], self._is_in_both)
         after = [self.region_after(name)[1] for name in outputs]
         computing = [one for one in before.nodes if any(self._is_in(value) for value in one.outputs)]
-        named = max(computing, key=lambda one: (_parameters([one]), one is node))
+        named = max(computing, key=lambda one: (parameters_of([one]), one is node))
         return ChangedLayer(
             name=str(named.name),
             operator=named.op_type,
-            parameters=_parameters(before.nodes),
-            bytes_saved=_constant_bytes(before.nodes) - _constant_bytes([one for part in after for one in part.nodes]),
+            parameters=parameters_of(before.nodes),
+            bytes_saved=constant_bytes(before.nodes) - constant_bytes([one for part in after for one in part.nodes]),
             outputs=tuple(outputs),
             reads=self._quantized(value for region in after for value in region.reads),
             writes=None if named.op_type in _WRITE_FLOATS else self._written(self._before[outputs[0]]),
@@ -217,103 +219,3 @@ class Comparison:
     def _is_in(self, value: ir.Value) -> bool:
         """Whether it is a tensor of the graph before that varies: what brings weights into shape does not."""
         return self._before.get(str(value.name)) is value
-
-
-def _region(value: ir.Value, is_end: Callable[[ir.Value], bool]) -> Region:
-    """Backward from a tensor, as far as what ends it."""
-    nodes: dict[ir.Node, None] = {}
-    reads: dict[ir.Value, None] = {}
-    waiting = [_producer(value)]
-    while waiting:
-        node = waiting.pop()
-        if node in nodes:
-            continue
-        nodes[node] = None
-        for read in node.inputs:
-            if read is None:
-                continue
-            if is_end(read):
-                reads[read] = None
-            elif (producer := read.producer()) is not None:
-                waiting.append(producer)
-    return Region(tuple(nodes), tuple(reads))
-
-
-def _restorations(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.Value]]:
-    """Each tensor that is quantized and restored, with what is restored."""
-    for node in graph:
-        if node.op_type == "DequantizeLinear" and (stored := node.inputs[0]) is not None:
-            quantize = stored.producer()
-            source = quantize.inputs[0] if quantize and quantize.op_type == "QuantizeLinear" else None
-            if source is not None:
-                yield source, node.outputs[0]
-
-
-def _varying(graph: ir.Graph) -> Iterator[ir.Value]:
-    """Tensors of the graph itself that depend on its inputs or on chance."""
-    varying = {value for value in graph.inputs if not value.is_initializer()}
-    yield from (value for value in graph.inputs if value in varying)
-    for node in graph:
-        reads = any(value in varying for value in node.inputs)
-        if reads or _has_graphs(node) or node.op_type in _DRAWS:
-            varying.update(node.outputs)
-            yield from (output for output in node.outputs if output.name)
-
-
-def _has_graphs(node: ir.Node) -> bool:
-    return any(attribute.type in _GRAPHS for attribute in node.attributes.values())
-
-
-def _is_only_quantized(value: ir.Value) -> bool:
-    """Whether nobody reads it as it is; else it is quantized for some readers, and that is their doing."""
-    return not value.is_graph_output() and all(node.op_type == "QuantizeLinear" for node in value.consumers())
-
-
-def _producer(value: ir.Value) -> ir.Node:
-    producer = value.producer()
-    if producer is None:
-        raise ValueError(f"'{value.name}' is made by no node")
-    return producer
-
-
-def _input(node: ir.Node, position: int) -> ir.Value:
-    value = node.inputs[position]
-    if value is None:
-        raise ValueError(f"'{node.name}' lacks an input")
-    return value
-
-
-def _same_operator(node: ir.Node, twin: ir.Node) -> bool:
-    alike = (node.op_type, in_default_domain(node) or node.domain) == (
-        twin.op_type,
-        in_default_domain(twin) or twin.domain,
-    )
-    return alike and _settings(node.attributes) == _settings(twin.attributes)
-
-
-def _settings(attributes: Mapping[str, ir.Attr]) -> dict[str, object]:
-    return {
-        name: one.value.numpy().tobytes() if isinstance(one.value, ir.TensorProtocol) else one.value
-        for name, one in attributes.items()
-    }
-
-
-def _same_numbers(before: ir.TensorProtocol, after: ir.TensorProtocol) -> bool:
-    if before is after:
-        return True
-    if before.dtype != after.dtype or tuple(before.shape.numpy()) != tuple(after.shape.numpy()):
-        return False
-    return before.dtype == ir.DataType.STRING or np.array_equal(before.numpy(), after.numpy(), equal_nan=False)
-
-
-def _parameters(nodes: Sequence[ir.Node]) -> int:
-    """Elements of the float weights that these nodes read, each once, rearranged and cut on the way or not."""
-    return sum(array_of(weight).size for weight in _weights(nodes) if is_float(weight))
-
-
-def _constant_bytes(nodes: Sequence[ir.Node]) -> int:
-    return sum(weight.const_value.nbytes for weight in _weights(nodes) if weight.const_value is not None)
-
-
-def _weights(nodes: Sequence[ir.Node]) -> set[ir.Value]:
-    return {weight for node in nodes for value in node.inputs for weight in initializers_behind(value)}
