@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from bench.references.case import Real, bytes_of, outputs, sqnr_db
+from bench.references.case import Batches, Real, bytes_of, outputs, sqnr_db
 from bench.references.place import Place, Reference
 from enxuto.graph.apply import apply_technique
 from enxuto.graph.edit import Editor
+from enxuto.quantization.calibrate import observe
 from enxuto.quantization.linear import Linear, linears
-from enxuto.quantization.peaks import channel_peaks
 from enxuto.quantization.smooth import OPERATORS, Group, factors, groups
 from enxuto.techniques import Work
 from enxuto.techniques.dynamic_int8 import DynamicInt8
@@ -39,13 +39,13 @@ def compare(real: Real, place: Place) -> Iterator[str]:
         given |= {f"{name}|peaks": seen[name], f"{name}|alpha": np.array(_ALPHA)}
         given |= {f"{name}|weight{i:03d}": _by_outputs(one) for i, one in enumerate(group.readers)}
     theirs = place.ask(REFERENCE, given)
-    peaks = channel_peaks(real.model, list(seen), None, real.context())
-    ours = {
-        str(group.data.name): factors(
-            peaks[str(group.data.name)], [_by_outputs(one).T for one in group.readers], _ALPHA
-        )
-        for group in found
-    }
+    axes, context = dict.fromkeys(seen, -1), real.context()
+    tensors = observe(real.model, axes, Batches(real.calibration), context, histograms=False).tensors
+    ours = {}
+    for group in found:
+        name, channels = str(group.data.name), tensors[str(group.data.name)].channels
+        if channels is not None:
+            ours[name] = factors(channels.peak, [_by_outputs(one).T for one in group.readers], _ALPHA)
     apart = max(float(np.abs(ours[name] / theirs[name] - 1).max()) for name in theirs)
     count = sum(each.size for each in ours.values())
     yield f"{count:,} factors of {len(found)} groups, α = {_ALPHA}: the furthest apart by {apart:.1g} of its size"

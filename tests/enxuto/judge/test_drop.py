@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from enxuto.errors import BadInput
+from enxuto.judge import bounds
 from enxuto.judge.drop import mcnemar, paired_drop
 from enxuto.judge.paired_score import lower_bound, upper_bound
 from enxuto.steps import Drop
@@ -184,3 +185,24 @@ def test_a_share_of_nothing_is_refused_with_a_way_out() -> None:
     assert refused.value.code == "metric_is_zero"
     assert "relative" in refused.value.hint
     assert drop([0.0, 0.0, 0.0], [0.0, 1.0, 0.0]).value == pytest.approx(-1 / 3)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_without_widening_bounds_are_scipys_bias_corrected_and_accelerated_ones(
+    confidence: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "expanded_level", lambda level, _: 1 - level)
+    loss = np.random.default_rng(4).gamma(0.7, 1, 60)
+    theirs = stats.bootstrap(
+        (loss,),
+        np.mean,
+        method="BCa",
+        confidence_level=2 * confidence - 1,
+        n_resamples=999,
+        rng=np.random.default_rng(8),
+    )
+    drops = np.sort(theirs.bootstrap_distribution)
+    value, influence = float(loss.mean()), loss - loss.mean()
+    upper = np.quantile(drops, bounds.resampled_level(drops, value, influence, confidence, len(loss)))
+    lower = -np.quantile(-drops, bounds.resampled_level(np.sort(-drops), -value, -influence, confidence, len(loss)))
+    np.testing.assert_allclose([lower, upper], theirs.confidence_interval, rtol=1e-9)

@@ -30,6 +30,14 @@ def test_noise_of_a_tenth_of_the_signal_is_twenty_decibels() -> None:
     assert found.agreement == 1.0
 
 
+def test_signal_to_noise_is_that_of_pytorch_over_all_elements() -> None:
+    """``torch.ao.ns.fx.utils.compute_sqnr`` of torch 2.15 on these arrays."""
+    random = np.random.default_rng(5)
+    original = random.uniform(0, 1, (6, 3, 8, 8)).astype(np.float32)
+    output = (original + random.normal(0, 0.05, original.shape)).astype(np.float32)
+    assert compare(output, original, batch=6).sqnr_db == pytest.approx(21.1037636, abs=1e-5)
+
+
 def test_batches_do_not_change_what_is_found() -> None:
     output = ORIGINAL + np.random.default_rng(1).standard_normal(ORIGINAL.shape).astype(np.float32)
     whole, parts = compare(output), compare(output, batch=7)

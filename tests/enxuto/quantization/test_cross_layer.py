@@ -99,6 +99,25 @@ def test_three_layers_meet_at_their_geometric_mean(tmp_path: Path) -> None:
     np.testing.assert_allclose(after[2], last * (mean / ranges[2])[None, :, None, None], rtol=1e-3)
 
 
+def test_three_layers_are_those_of_aimet(tmp_path: Path) -> None:
+    """``CrossLayerScaling(model).scale_model()`` of aimet-onnx 2.42.0 on the model above, groups written out.
+
+    The 17 chains around depthwise convolutions in a real MobileNetV2 agree to 7e-6 (``python -m bench.references``).
+    """
+    found, _ = equalized(triple(), tmp_path)
+    first, middle, last = weights(found)
+    peaks = [0.2601377, 0.3754250, 0.7209174, 1.1216853, 0.7292414, 1.6186939, 1.8992634, 2.8711503]
+    np.testing.assert_allclose(np.abs(first).max(axis=(1, 2, 3)), peaks, rtol=2e-4)
+    np.testing.assert_allclose(np.abs(middle).max(axis=(1, 2, 3)), peaks, rtol=2e-4)
+    np.testing.assert_allclose(np.abs(last).max(axis=(1, 2, 3)), [1.8992633, 2.8711503, 1.0548201], rtol=2e-4)
+    np.testing.assert_allclose([first.sum(), middle.sum(), last.sum()], [-6.744183, -0.792851, 5.211723], rtol=1e-3)
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in found.graph.initializer}
+    biases = [arrays[node.input[2]] for node in found.graph.node if node.op_type == "Conv"]
+    expected = [-0.06467671, 0.15571085, 0.12229244, 0.17144564, -0.4573552, -0.15353855, 1.6154225, 4.247017]
+    np.testing.assert_allclose(biases[0], expected, rtol=2e-4)
+    np.testing.assert_allclose([bias.sum() for bias in biases], [5.636318, 3.870893, -1.941134], rtol=1e-3)
+
+
 def test_outputs_stay_as_they_are(tmp_path: Path) -> None:
     proto = triple()
     samples = samples_for(proto)

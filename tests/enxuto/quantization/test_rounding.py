@@ -47,6 +47,23 @@ def test_the_vectors_do_what_the_loops_do(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(rounded(steps, 127, "squant"), by_hand(steps))
 
 
+OF_THE_REFERENCE = [
+    ((3, 4, 3, 3), [4, 67, 86, 91, 107], [14, 25, 42, 62]),
+    ((2, 24), [12, 43], []),
+    ((4, 1, 3, 3), [28], [4]),
+]
+"""Shape, and which values are rounded up and down from the nearest integer. Made by clevercool/SQuant at 9cc77fc, torch
+2.15: ``Quantizer(mode="squant", bit=8, …).adaptive_round(steps, -127, 127)``, in float32, on the steps below. On all
+weights of a real resnet20 the integers are the same too (``python -m bench.references``)."""
+
+
+@pytest.mark.parametrize(("shape", "up", "down"), OF_THE_REFERENCE)
+def test_integers_are_those_of_the_authors_code(shape: tuple[int, ...], up: list[int], down: list[int]) -> None:
+    steps = np.random.default_rng(sum(shape)).uniform(-100, 100, shape).astype(np.float32)
+    moved = (rounded(steps, 127, "squant") - np.rint(steps)).ravel()
+    assert (np.flatnonzero(moved == 1).tolist(), np.flatnonzero(moved == -1).tolist()) == (up, down)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(3, 5, 3, 3), (4, 1, 3, 3), (5, 64), (2, 7, 1, 1), (1, 1)]))
 def test_errors_of_each_kernel_and_output_cancel(seed: int, shape: tuple[int, ...]) -> None:
     steps = np.random.default_rng(seed).uniform(-126, 126, shape)
@@ -67,6 +84,27 @@ def test_no_weight_leaves_its_limits() -> None:
 def test_nearest_is_nearest() -> None:
     steps = np.random.default_rng(0).uniform(-126, 126, (3, 4, 9))
     np.testing.assert_array_equal(rounded(steps, 127, "nearest"), np.rint(steps))
+
+
+def test_shifts_are_those_of_nncfs_fast_bias_correction() -> None:
+    """A convolution of 1×1, seen by ``nncf.quantize`` 3.4.0: weights of 7 bits, as it wants them for the first layer.
+
+    It shifted the biases by the numbers below. Where borders are padded, its shifts take in what they do: then it is
+    ours that is what rounding really shifts (``python -m bench.references``).
+    """
+    random = np.random.default_rng(11)
+    weight = random.standard_normal((8, 24, 1, 1)).astype(np.float32)
+    inputs = np.random.default_rng(12).random((16, 24, 8, 8)) * np.arange(1, 25).reshape(24, 1, 1) / 8
+    scales = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / np.float32(63.5)
+    node = from_proto(
+        parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[n, 24, 8, 8] x, float[8, 24, 1, 1] w) => (float[n, 8, 8, 8] y) { y = Conv(x, w) }""")
+    ).graph[0]
+    found = shift(node, np.rint(weight / scales) * scales - weight, 0, inputs.astype(np.float32).mean(axis=(0, 2, 3)))
+    theirs = [0.0280801, -0.0404575, -0.0083961, 0.0682869, 0.0912786, -0.0306987, 0.0303736, 0.0486054]
+    assert found is not None
+    np.testing.assert_allclose(found, theirs, atol=3e-6)
 
 
 @pytest.mark.parametrize(("groups", "weight"), [(1, (6, 4, 3, 3)), (4, (8, 1, 3, 3)), (2, (6, 2, 1, 1))])
