@@ -13,7 +13,7 @@ from enxuto.goal import Goal
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
 from enxuto.search.choose import candidate_cost
-from enxuto.search.costs import affords, call_s
+from enxuto.search.costs import affords, call_s, pace
 from enxuto.search.layer_times import layer_scores
 from enxuto.search.layouts import in_usual_layout
 from enxuto.search.mixed import predicted_time_us, solve_mixed
@@ -50,7 +50,8 @@ def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Tas
     if base is None or trials.splits.selection is None or not _could_win(trials, goal, base):
         return []
     lossy, timed = _loses(goal, base), _wants_time(goal)
-    if not (lossy or timed) or not affords(trials, _LOOKING_S + _RUNS_TO_SCORE * _SAMPLES * call_s(trials)):
+    scoring_s = _RUNS_TO_SCORE * _SAMPLES * call_s(trials)
+    if not (lossy or timed) or not affords(trials, _LOOKING_S * pace(trials) + scoring_s):
         return []
     if not trials.earlier:
         yield from _score_layers(trials, in_usual_layout(trials, base), timed, begin)

@@ -11,15 +11,14 @@ from enxuto.metric import Agreement
 from enxuto.report import Baseline, Measurements, ModelRef, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.answer import report
-from enxuto.search.candidates import propose
 from enxuto.search.ending import Ending, confirm_best, interrupted_ending, judge_recipe
 from enxuto.search.explaining import explain
 from enxuto.search.groundwork import calibrate, evaluate_original, examine_data
 from enxuto.search.halving import look_at_new, look_at_rejected, look_at_speed, look_closer
-from enxuto.search.layouts import laid_out
 from enxuto.search.mixing import mix
 from enxuto.search.plan import Plan, Reply, Stopped, StopReason, Task, metered
 from enxuto.search.portable import hold_on_processors
+from enxuto.search.proposing import recipes_for
 from enxuto.search.resolve import resolve_optimize
 from enxuto.search.sieve import reject, set_aside_siblings
 from enxuto.search.splits import split_samples
@@ -116,9 +115,7 @@ def _answer(trials: Trials) -> Generator[Task, Reply, Ending]:
 
 def _search(trials: Trials, goal: Goal) -> Generator[Task, Reply, None]:
     """Try recipes and settings, cheaply at first."""
-    batch_size, calibrated = trials.request.workload.batch_size, trials.splits.calibration is not None
-    proposed = propose(trials.model.inspection, goal, calibrated=calibrated, batch_size=batch_size)
-    recipes = [laid_out(recipe, trials.usual.runtime) for recipe in proposed]
+    recipes = recipes_for(trials, goal)
     yield from evaluate_original(trials)
     yield from examine_data(trials)
     yield from calibrate(trials, recipes)

@@ -1,4 +1,5 @@
-"""What if something else were asked? Answered from what an earlier search measured; only what is new is done.
+"""What if something else were asked? Answered from what an earlier search measured; only what is new is done: recipes
+that the earlier goal did not ask for, or had no time for, and what was not measured then.
 
 A recipe makes the same file every time, so files of the earlier search need not be kept: what is delivered or measured
 anew is made again, and must come out as it was.
@@ -12,14 +13,18 @@ from collections.abc import Generator
 from enxuto.errors import BadInput
 from enxuto.goal import Goal
 from enxuto.machine import Machine
+from enxuto.recipe import recipe_name
 from enxuto.report import Candidate, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.choose import candidate_cost
-from enxuto.search.halving import look_at_new
+from enxuto.search.groundwork import calibrate, evaluate_original
+from enxuto.search.halving import look_at_new, look_at_speed
 from enxuto.search.plan import Reply, Task
+from enxuto.search.proposing import recipes_for
 from enxuto.search.sieve import MOST_KEPT, reject, set_aside_siblings
 from enxuto.search.trial import Trials
-from enxuto.search.trying import make_again
+from enxuto.search.trying import make_again, try_recipes
+from enxuto.search.tune import try_on_other_runtimes
 from enxuto.signature import DatasetInput, ModelInput
 
 
@@ -70,7 +75,7 @@ def take_over(trials: Trials, earlier: OptimizeReport) -> None:
     """Start from what an earlier search measured; what it concluded was for another goal."""
     trials.earlier = hashlib.sha256(earlier.model_dump_json(by_alias=True).encode()).hexdigest()
     trials.original = earlier.baseline
-    trials.candidates = [_reopened(candidate) for candidate in earlier.candidates]
+    trials.candidates = [_reopened(each) for each in earlier.candidates if each.model or each.outcome != "skipped"]
     trials.noise, trials.latest_noise = list(earlier.noise), list(earlier.noise[-1:])
     if _is_about_bytes(earlier.goal) == _is_about_bytes(trials.request.goal):
         trials.layers = list(earlier.layers)  # of weights in four bits, or of integers: these say nothing of those
@@ -89,16 +94,48 @@ def _reopened(candidate: Candidate) -> Candidate:
 
 
 def fill_in(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, None]:
-    """Reject by the new goal, and measure what the earlier search had no reason to: candidates that may be the best
-    now, and of which something is missing that they are told by.
+    """Try what the new goal asks for and nobody tried, reject by it, and measure what the earlier search had no reason
+    to: candidates that may be the best now, and of which something is missing that they are told by.
     """
+    anew = yield from _try_new(trials, goal, begin, share / 2)
     reject(trials, goal, surely=True)
     set_aside_siblings(trials, goal)
+    if anew or _wants_other_runtimes(trials, goal):
+        yield from _look_at_all(trials, goal, begin + share / 2, share / 4)
     missing = _missing(trials, goal)
     if not missing:
         return
     yield from make_again(trials, missing)
-    yield from look_at_new(trials, goal, [each.name for each in missing], begin, share)
+    yield from look_at_new(trials, goal, [each.name for each in missing], begin + 3 * share / 4, share / 4)
+
+
+def _try_new(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, bool]:
+    """Whether there was anything that the earlier search did not try."""
+    known = {candidate.name for candidate in trials.candidates}
+    recipes = [each for each in recipes_for(trials, goal) if recipe_name(each) not in known]
+    if not recipes:
+        return False
+    if trials.evaluated is None:
+        yield from evaluate_original(trials)
+    yield from calibrate(trials, recipes)
+    yield from try_recipes(trials, recipes, begin, share)
+    return True
+
+
+def _look_at_all(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, None]:
+    """As a search does of what it made: under every runtime, and briefly timed where that is many."""
+    if _wants_time(goal):
+        yield from make_again(trials, trials.alive())
+    yield from try_on_other_runtimes(trials, goal, begin, share / 2)
+    reject(trials, goal, surely=True)
+    yield from look_at_speed(trials, goal, begin + share / 2, share / 2)
+
+
+def _wants_other_runtimes(trials: Trials, goal: Goal) -> bool:
+    """Whether time counts now, and did not for the earlier goal: then no other runtime was looked at."""
+    usual = trials.usual.runtime
+    several = len(set(trials.request.workload.runtimes)) > 1
+    return _wants_time(goal) and several and all(each.settings.runtime == usual for each in trials.candidates)
 
 
 def _missing(trials: Trials, goal: Goal) -> list[Candidate]:
@@ -115,6 +152,9 @@ def _lacks(goal: Goal, candidate: Candidate) -> bool:
     seen = candidate.selection
     timed = seen.speedup is not None
     weighed = seen.memory_bytes is not None
-    wants_time = goal.objective in ("latency", "throughput") or goal.p95_ms is not None
     wants_memory = goal.objective == "memory" or goal.memory_mb is not None
-    return (wants_time and not timed) or (wants_memory and not weighed)
+    return (_wants_time(goal) and not timed) or (wants_memory and not weighed)
+
+
+def _wants_time(goal: Goal) -> bool:
+    return goal.objective in ("latency", "throughput") or goal.p95_ms is not None

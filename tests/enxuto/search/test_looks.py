@@ -151,7 +151,7 @@ def test_a_look_of_an_earlier_search_that_was_held_to_less_is_taken_anew():
     alone = search(World(FACTS))
     assert [each.confidence for each in alone.confirmations] == [0.96]
     world = World(FACTS)
-    other = search(world, Goal(size_mb=1.5), earlier=alone)
+    other = search(world, Goal(p95_ms=100.0, max_drop=MaxDrop(value=0.02)), earlier=alone)
     assert [each.candidate for each in other.confirmations] == ["static_int8"]
     assert "evaluate_model" not in world.kinds(), "0.96 is more than the one look wants"
     earlier = alone.model_copy(

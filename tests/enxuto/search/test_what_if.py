@@ -10,13 +10,15 @@ from enxuto.errors import BadInput
 from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.goal import Goal, MaxDrop
 from enxuto.machine import this_machine
-from enxuto.report import OptimizeReport
+from enxuto.recipe import recipe_name
+from enxuto.report import Measurements, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
+from enxuto.search.trial import LATE
 from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
 from enxuto.techniques import MagnitudePruning
 from enxuto.workload import Workload
-from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
+from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model, digest
 
 FAST = Facts(speedup=2.2, size_bytes=1_500_000, drop=0.002)
 SMALL = Facts(speedup=1.3, size_bytes=1_000_000, drop=0.001)
@@ -51,10 +53,45 @@ def test_another_goal_chooses_among_what_was_measured_and_confirms_what_never_wa
     world = World(FACTS)
     report = ask(world, Goal(minimize="size"), earlier)
     assert (report.verdict, report.winner) == ("improved", "dynamic_int8")
-    applied = [step.recipe for step in world.done if isinstance(step, ApplyRecipe)]
-    assert [[each.kind for each in recipe] for recipe in applied] == [["dynamic_int8"]], "to deliver it"
-    evaluated = [step.samples for step in world.done if isinstance(step, EvaluateModel)]
-    assert all(samples.start >= earlier.splits.selection for samples in evaluated), "only what proves"
+    known = {digest(name) for name in FACTS}
+    evaluated = [step for step in world.done if isinstance(step, EvaluateModel) and step.subject.model in known]
+    assert all(step.samples.start >= earlier.splits.selection for step in evaluated), "only what proves"
+
+
+def test_recipes_that_the_earlier_goal_did_not_ask_for_are_tried(earlier: OptimizeReport):
+    small = "weight_only(bits=4, block_size=128, method=gptq)"
+    world = World({**FACTS, small: Facts(speedup=0.9, size_bytes=600_000, drop=0.001)})
+    report = ask(world, Goal(minimize="size"), earlier)
+    assert (report.verdict, report.winner) == ("improved", small)
+    applied = [recipe_name(step.recipe) for step in world.done if isinstance(step, ApplyRecipe)]
+    assert len(applied) == len(set(applied))
+    assert not {"static_int8", "graph_optimization"} & set(applied), "they were tried before"
+
+
+def test_other_runtimes_are_looked_at_where_time_counts_now_and_did_not_before():
+    both = Workload()
+    fast = lambda facts, settings: replace(facts, speedup=2 * facts.speedup)  # noqa: E731
+    first = ask(World(FACTS, under=fast), Goal(minimize="size"), workload=both)
+    assert not any("@" in each.name for each in first.candidates)
+    world = World(FACTS, under=fast)
+    report = ask(world, Goal(), first, workload=both)
+    assert (report.verdict, report.winner) == ("improved", "static_int8 @ openvino fixed shapes")
+    assert [each.name for each in report.candidates].count("graph_optimization") == 1
+
+
+def test_what_the_deadline_left_is_tried_when_the_same_is_asked_again():
+    names = [*FACTS, "weight_only(bits=4)"]
+    whole = ask(World({**FACTS, names[-1]: FAST}), Goal())
+    late = [
+        each.model_copy(update={"model": None, "outcome": "skipped", "reason": LATE, "selection": Measurements()})
+        if each.name == "static_int8"
+        else each
+        for each in whole.candidates
+    ]
+    world = World({**FACTS, names[-1]: FAST})
+    report = ask(world, Goal(), whole.model_copy(update={"candidates": late}))
+    assert report.winner in ("static_int8", "weight_only(bits=4)")
+    assert next(each for each in report.candidates if each.name == "static_int8").outcome == "feasible"
 
 
 def test_what_was_rejected_comes_back_where_more_may_be_lost(earlier: OptimizeReport):
