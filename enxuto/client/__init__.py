@@ -3,6 +3,7 @@
 from enxuto.client.client import Client
 from enxuto.client.errors import (
     DamagedDownload,
+    DamagedUpload,
     JobCancelled,
     JobFailed,
     NotAuthorized,
@@ -20,6 +21,7 @@ from enxuto.client.resources import Job, JobFile, Upload
 __all__ = [
     "Client",
     "DamagedDownload",
+    "DamagedUpload",
     "Job",
     "JobCancelled",
     "JobFailed",

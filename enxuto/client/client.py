@@ -13,8 +13,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from enxuto.client import transfer
+from enxuto.client import resumable, transfer
 from enxuto.client.errors import JobCancelled, JobFailed, NotUnderstood
+from enxuto.client.onnx_weights import files_beside
 from enxuto.client.resources import Job, JobFile, Upload
 from enxuto.client.transport import Transport
 from enxuto.client.verbs import DELIVERED, Given, Verbs
@@ -27,6 +28,8 @@ from enxuto.steps import FILE_NAME
 
 R = TypeVar("R", bound=BaseModel)
 AnyReport = TypeVar("AnyReport", bound=Report)
+_LARGE_BYTES = 64 << 20
+"""From here on a model goes over several requests, so that a connection that breaks costs little."""
 
 
 class Client(Verbs):
@@ -116,13 +119,18 @@ class Client(Verbs):
         return transfer.download(self._transport, address, file, _target(Path(path), file.name))
 
     def download(self, model_id: str, path: str | Path) -> Path:
-        """Fetch a model's bytes into a file, or into a folder under its own name.
+        """Fetch a model's bytes into a file, or into a folder under its own name; files of its weights beside it.
 
         Resumed where a connection broke, also by a later call; checked against the digest; never half there.
         """
         model = self.model(model_id)
-        address = f"/v1/models/{_part(model_id)}/content"
-        return transfer.download(self._transport, address, model, _target(Path(path), model.name))
+        address, target = f"/v1/models/{_part(model_id)}", _target(Path(path), model.name)
+        for file in model.files:  # first: so that the model is never there without them
+            if not _is_below(file.path):
+                raise _unlike("one below the model's folder", f"path '{file.path[:80]}' of a file")
+            place = f"{address}/files/{quote(file.path)}"
+            transfer.download(self._transport, place, file, target.parent / file.path)
+        return transfer.download(self._transport, f"{address}/content", model, target)
 
     def techniques(self) -> list[dict[str, Any]]:
         return _parse(_Listed, self._transport.get("/v1/techniques")).items
@@ -134,8 +142,16 @@ class Client(Verbs):
         return _parse(kind, self._transport.get(path, wait_s=wait_s))
 
     def _upload(self, collection: str, path: Path) -> Upload:
-        sent = _parse(Upload, transfer.upload(self._transport, collection, path, wait_s=10))
+        sent = _parse(Upload, self._send(collection, path, wait_s=10))
         return until_ready(sent, lambda wait_s: self._get(Upload, f"/v1/{collection}/{_part(sent.id)}", wait_s))
+
+    def _send(self, collection: str, path: Path, *, wait_s: float) -> httpx.Response:
+        """A model that is large or has its weights in other files over several requests, all else in one."""
+        is_model = collection == "models" and path.is_file()
+        beside = files_beside(path) if is_model else []
+        if beside or (is_model and path.stat().st_size >= _LARGE_BYTES):
+            return resumable.upload_model(self._transport, path, beside, wait_s=wait_s)
+        return transfer.upload(self._transport, collection, path, wait_s=wait_s)
 
     def _on_server(self, collection: str, given: str | Path, progress: OnProgress | None) -> str:
         prefix = {"models": "mdl_", "datasets": "dst_"}[collection]
@@ -213,6 +229,12 @@ class Client(Verbs):
             self.download_file(job.id, file, out / file.name)
         transfer.write_whole(out / "report.json", report.model_dump_json(by_alias=True, indent=1).encode())
         transfer.write_whole(out / "report.html", self.report_html(job.id))
+
+
+def _is_below(path: str) -> bool:
+    """Whether it can lead nowhere but below the folder it is seen from."""
+    parts = path.split("/")
+    return "\\" not in path and "\0" not in path and not any(part in ("", ".", "..") for part in parts)
 
 
 def _target(path: Path, name: str) -> Path:

@@ -10,7 +10,8 @@ EnxutoError
 ├── NotUnderstood        an answer, but none that this version knows
 ├── JobFailed            the job ended without a result; its own code, detail and hint
 ├── JobCancelled         somebody cancelled it
-└── DamagedDownload      the bytes that came are not those that were promised
+├── DamagedDownload      the bytes that came are not those that were promised
+└── DamagedUpload        the bytes that the server has are not those that were sent
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ class Unreachable(EnxutoError):
 
 class DamagedDownload(EnxutoError):
     default_code = "damaged_download"
+
+
+class DamagedUpload(EnxutoError):
+    default_code = "digest_mismatch"
 
 
 class JobFailed(EnxutoError):

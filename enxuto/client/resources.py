@@ -27,6 +27,19 @@ class FindingView(Resource):
     fault: Fault = "user"
 
 
+class BesideFile(Resource):
+    """A file that must lie beside a model for it to be loaded."""
+
+    path: str
+    """Seen from the model's folder."""
+    sha256: str
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+
 class Upload(Resource):
     """A model or a dataset."""
 
@@ -38,6 +51,8 @@ class Upload(Resource):
     finding: FindingView | None = None
     inspection: dict[str, Any] | None = None
     created_at: datetime
+    files: list[BesideFile] = []
+    """Of a model of several files: what lies beside it."""
 
 
 class JobFile(Resource):

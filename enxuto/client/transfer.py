@@ -23,7 +23,7 @@ def upload(transport: Transport, collection: str, path: Path, *, wait_s: float) 
     """Send a file. May be repeated: the same bytes are the same model."""
     if not path.is_file():
         raise BadInput(f"There is no file '{path}'.", code="file_not_found", hint="Check the path.")
-    digest = base64.b64encode(bytes.fromhex(_sha256(path))).decode()
+    digest = base64.b64encode(bytes.fromhex(sha256(path))).decode()
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Length": str(path.stat().st_size),
@@ -58,7 +58,7 @@ def download(transport: Transport, address: str, promised: Promised, target: Pat
     partial = target.with_name(f".{target.name}.{promised.sha256[:16]}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
     _fill(transport, address, promised, partial)
-    if _sha256(partial) != promised.sha256:
+    if sha256(partial) != promised.sha256:
         partial.unlink()
         raise DamagedDownload(
             f"The bytes of {promised.name} that arrived are not those that the server promised "
@@ -112,6 +112,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

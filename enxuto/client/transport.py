@@ -11,7 +11,7 @@ import httpx
 
 from enxuto.client.errors import Unreachable, problem_of
 
-_TRY_LATER = frozenset({429, 502, 503, 504})
+_TRY_LATER = frozenset({423, 429, 502, 503, 504})
 _FIRST_PATIENCE_S = 2.0
 """For a server that never answered."""
 _PATIENCE_S = 60.0
@@ -67,6 +67,12 @@ class Transport:
                     return checked(response)
                 pause_s = max(pause_s, _retry_after_s(response))
             pause_s = self.pause(pause_s)
+
+    def once(self, request: httpx.Request) -> httpx.Response:
+        """The answer to one try, or its problem as an exception; connection errors come out as httpx raises them."""
+        response = self.http.send(request)
+        self._answered = True
+        return checked(response)
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:

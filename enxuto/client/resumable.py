@@ -1,0 +1,178 @@
+"""Files to a server over several requests, by tus 1.0.0: a connection that breaks costs one piece.
+
+What the server has of a file from an earlier try, be it of another process, is not sent again: uploads carry their
+file's digest in their metadata.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from enxuto.client.errors import DamagedUpload, NotFound, Problem
+from enxuto.client.transfer import sha256
+from enxuto.client.transport import Transport
+from enxuto.errors import BadInput
+
+_PIECE_BYTES = 16 << 20
+_TUS = {"Tus-Resumable": "1.0.0"}
+_WRONG_OFFSET, _LOCKED, _WRONG_CHECKSUM = 409, 423, 460
+_FOR_HASHING = 10
+"""Times longer than usual that the server may be silent while it hashes what came."""
+_LOCK_S = 60.0
+"""That the server may take to notice that an earlier connection is gone."""
+_MOST_DAMAGED = 5
+"""Pieces in a row that came with another checksum: something in between changes bytes."""
+
+
+class _Seen(BaseModel):
+    """Where an upload stands."""
+
+    id: str
+    offset_bytes: int
+    length_bytes: int | None = None
+    metadata: dict[str, str] = {}
+
+
+class _Page(BaseModel):
+    items: list[_Seen]
+
+
+def send(transport: Transport, path: Path, digest: str) -> str:
+    """Send a file; the id of the upload that holds all of it."""
+    size = path.stat().st_size
+    found = _begun(transport, digest, size)
+    upload = found or _begin(transport, path.name, digest, size)
+    try:
+        _fill(transport, upload, path, size)
+    except NotFound:  # it expired on the way
+        if found is None:
+            raise
+        upload = _begin(transport, path.name, digest, size)
+        _fill(transport, upload, path, size)
+    return upload
+
+
+def upload_model(transport: Transport, path: Path, beside: Sequence[str], *, wait_s: float) -> httpx.Response:
+    """Send a model with the files beside it that hold its weights. May be repeated: what is there is not sent again."""
+    places = {path.name: path, **{name: _below(path.parent, name) for name in beside}}
+    digests = {name: sha256(place) for name, place in places.items()}
+    files = [{"path": name, "upload": send(transport, place, digests[name])} for name, place in places.items()]
+    answer = transport.send(
+        lambda: transport.http.build_request(
+            "POST",
+            "/v1/models",
+            json={"name": path.name, "files": files},
+            headers={"Prefer": f"wait={wait_s:g}"},
+            timeout=_FOR_HASHING * transport.timeout_s + wait_s,
+        )
+    )
+    _check(answer, digests, path.name)
+    return answer
+
+
+def _below(folder: Path, name: str) -> Path:
+    """Files below the model's folder only, whatever a model or a link in it says."""
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise BadInput(
+            f"The model keeps weights in '{name}', which is not below its own folder.",
+            code="external_data",
+            hint="Put the model and the files of its weights into one folder.",
+        )
+    if not (folder / name).is_file():
+        raise BadInput(
+            f"The model keeps weights in '{name}', and there is no such file beside it.",
+            code="file_not_found",
+            hint="Put the model and the files of its weights into one folder.",
+        )
+    return folder / name
+
+
+def _check(answer: httpx.Response, digests: Mapping[str, str], name: str) -> None:
+    """What the server has is what lies here."""
+    model = answer.json()
+    taken = {name: model.get("sha256"), **{file["path"]: file["sha256"] for file in model.get("files", [])}}
+    if taken != digests:
+        raise DamagedUpload(
+            f"The server has other bytes of {name} than lie here.",
+            code="digest_mismatch",
+            hint="Leave the model's files as they are while they are sent, and send them again.",
+        )
+
+
+def _begun(transport: Transport, digest: str, size: int) -> str | None:
+    """An upload of this very file that is there already."""
+    try:
+        page = _Page.model_validate_json(transport.get("/v1/uploads", {"limit": 200}).content)
+    except ValidationError:
+        return None
+    same = [one for one in page.items if one.metadata.get("sha256") == digest and one.length_bytes == size]
+    return max(same, key=lambda one: one.offset_bytes).id if same else None
+
+
+def _begin(transport: Transport, name: str, digest: str, size: int) -> str:
+    metadata = ",".join(f"{key} {_base64(value.encode())}" for key, value in (("filename", name), ("sha256", digest)))
+    headers = {**_TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
+    answer = transport.send(lambda: transport.http.build_request("POST", "/v1/uploads", headers=headers))
+    return answer.headers["Location"].rpartition("/")[2]
+
+
+def _fill(transport: Transport, upload: str, path: Path, size: int) -> None:
+    """Send what is missing, for as long as it gets on."""
+    place, pause_s = f"/v1/uploads/{upload}", 0.2
+    damaged, moved, offset = 0, time.monotonic(), _offset(transport, place)
+    with path.open("rb") as file:
+        while offset < size:
+            try:
+                offset, moved = _send_piece(transport, place, file, offset, size), time.monotonic()
+                damaged, pause_s = 0, 0.2
+                continue
+            except httpx.TransportError as error:
+                if transport.given_up(moved):
+                    raise transport.unreachable(error) from error
+            except Problem as problem:
+                if problem.status not in (_WRONG_OFFSET, _LOCKED, _WRONG_CHECKSUM) and not problem.retryable:
+                    raise
+                damaged += problem.status == _WRONG_CHECKSUM
+                patience_s = _LOCK_S if problem.status == _LOCKED else 0.0
+                if damaged > _MOST_DAMAGED or transport.given_up(moved + patience_s):
+                    raise
+            pause_s = transport.pause(pause_s)
+            if (now := _offset(transport, place)) > offset:
+                moved = time.monotonic()
+            offset = now
+
+
+def _offset(transport: Transport, place: str) -> int:
+    answer = transport.send(lambda: transport.http.build_request("HEAD", place, headers=_TUS))
+    return int(answer.headers["Upload-Offset"])
+
+
+def _send_piece(transport: Transport, place: str, file: BinaryIO, offset: int, size: int) -> int:
+    """One request; the offset after it."""
+    file.seek(offset)
+    piece = file.read(min(_PIECE_BYTES, size - offset))
+    headers = {
+        **_TUS,
+        "Content-Type": "application/offset+octet-stream",
+        "Upload-Offset": str(offset),
+        "Upload-Checksum": f"sha256 {_base64(hashlib.sha256(piece).digest())}",
+    }
+    last = offset + len(piece) == size
+    answer = transport.once(
+        transport.http.build_request(
+            "PATCH", place, content=piece, headers=headers, timeout=transport.timeout_s * (_FOR_HASHING if last else 1)
+        )
+    )
+    return int(answer.headers["Upload-Offset"])
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
