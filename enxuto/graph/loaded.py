@@ -20,7 +20,7 @@ def load_edited(
     """Raises BadInput: ONNX Runtime does not load it, or it is too large to be written."""
     written: list[str] = []
     try:
-        written = write_model(model, scratch / _FILE)
+        written = write_model(model, scratch / _FILE, few_files=False)
         return OnnxRuntimeModel(scratch / _FILE, settings.threads or threads, settings)
     finally:
         for name in (_FILE, *written):

@@ -32,8 +32,11 @@ _ALIGNMENT, _SMALL_ALIGNMENT = 1 << 16, 1 << 6
 ones, a line of the cache."""
 
 
-def write_model(model: ir.Model, path: Path) -> list[str]:
+def write_model(model: ir.Model, path: Path, *, few_files: bool = True) -> list[str]:
     """Write the model, and return the names of the files beside it that hold its weights: none where one file will do.
+
+    Without ``few_files`` they lie beside it wherever they are worth it: a runtime that loads the model then holds them
+    once, and not as a part of the file as well.
 
     Raises:
         BadInput: the graph itself is too large for one file.
@@ -44,7 +47,7 @@ def write_model(model: ir.Model, path: Path) -> list[str]:
         path.write_bytes(_serialized(_without_external(model)))
         forget_weights(model)
         return []
-    if held <= _LARGEST_FILE - _SPARE_BYTES:
+    if few_files and held <= _LARGEST_FILE - _SPARE_BYTES:
         _write_in_parts(model, large, path)
         return []
     return [_write_apart(model, large, path)]
