@@ -1,7 +1,8 @@
 """SmoothQuant: moves outliers of activations into the weights that read them, which leaves outputs as they were.
 
 ``s_j = max|x_j|^α / max|w_j|^(1−α)`` for every input channel j; activations are divided and weights multiplied by it.
-Where nothing but linears reads a layer normalization, the division goes into its scale and bias, as the paper has it.
+Where nothing but linears reads a layer normalization, the division goes into its scale and bias, as the paper has it;
+likewise into the gain that an RMS normalization ends with, however that is spelled out.
 Where a residual branch reads it as well, as in models that normalize last, it is a multiplication of its own.
 
 Source: Xiao et al., "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", 2023.
@@ -36,8 +37,19 @@ class Group:
 
     @property
     def normalized_by(self) -> ir.Node | None:
-        """The layer normalization that writes the tensor."""
-        return made_by(self.data, "LayerNormalization")
+        """The layer normalization, or the gain behind another normalization, that writes the tensor."""
+        node = made_by(self.data, "LayerNormalization", "RMSNormalization", "Mul")
+        return node if node is not None and (node.op_type != "Mul" or _gain(node) is not None) else None
+
+
+def _gain(product: ir.Node) -> int | None:
+    """The position of what multiplies each channel with a number of its own, as RMS normalization ends."""
+    for position in (0, 1):
+        value = input_of(product, position)
+        if value is not None and is_constant(value) and array_of(value).size > 1:
+            shape = array_of(value).shape
+            return position if shape[-1] == array_of(value).size else None
+    return None
 
 
 def groups(graph: ir.Graph, *, behind_norms_only: bool) -> list[Group]:
@@ -96,13 +108,14 @@ def _divide_norm(editor: Editor, group: Group, scales: np.ndarray) -> bool:
     norm = group.normalized_by
     if norm is None or len([output for output in norm.outputs if output.uses()]) != 1:
         return False
-    weights = [input_of(norm, position) for position in (1, 2)]
-    if any(value is not None and (not is_constant(value) or array_of(value).size != len(scales)) for value in weights):
+    gain = _gain(norm) if norm.op_type == "Mul" else None
+    weights = {position: input_of(norm, position) for position in ((1, 2) if gain is None else (gain,))}
+    given = {position: value for position, value in weights.items() if value is not None}
+    if not all(is_constant(value) and array_of(value).size == len(scales) for value in given.values()):
         return False
-    for position, value in enumerate(weights, start=1):
-        if value is not None:
-            name = f"{value.name}_smooth"
-            norm.replace_input_with(position, editor.weight(name, array_of(value).reshape(-1) / scales))
+    for position, value in given.items():
+        name = f"{value.name}_smooth"
+        norm.replace_input_with(position, editor.weight(name, array_of(value).reshape(-1) / scales))
     return True
 
 

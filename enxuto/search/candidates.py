@@ -68,7 +68,9 @@ class MadeOf:
 
     @property
     def is_transformer(self) -> bool:
-        return self.attention > 0 and (self.products >= _FEWEST_PRODUCTS or not self.convolutions)
+        """Rather than a convolutional network with some attention in it."""
+        enough = self.products >= max(_FEWEST_PRODUCTS, self.convolutions)
+        return self.attention > 0 and (enough or not self.convolutions)
 
 
 def made_of(inspection: ModelInspection) -> MadeOf:
@@ -145,12 +147,12 @@ def _transformer(calibrated: bool, batch_size: int) -> Iterator[Recipe]:
     if calibrated:
         yield [*smooth, TransformerFusion(), DynamicInt8()]
         yield [SmoothQuant(alpha=0.75, everywhere=True), StaticInt8()]
-    else:
-        yield [StaticInt8()]
+        yield [SmoothQuant(alpha=0.75, everywhere=True), TransformerFusion(), DynamicInt8()]
+    yield [StaticInt8()]
 
 
 def _fused(made_of: MadeOf) -> list[Recipe]:
-    return [[TransformerFusion()], [TransformerFusion(), PaddingRemoval()]] if made_of.is_transformer else []
+    return [[TransformerFusion()], [TransformerFusion(), PaddingRemoval()]] if made_of.attention else []
 
 
 def _static(calibrated: bool) -> Iterator[Recipe]:

@@ -15,6 +15,12 @@ from enxuto.search.plan import Reply, Task, found
 from enxuto.search.trial import LATE, Trials, subject_of
 from enxuto.steps import Applied, ApplyRecipe, Evaluation, EvaluationFiles, Failed, Samples
 
+_IDLE = {
+    "nothing_to_fuse": "transformer_fusion",
+    "nothing_to_smooth": "smooth_quant",
+    "no_padding_mask": "padding_removal",
+}
+"""Techniques that a recipe does without, by the code with which they say so."""
 RANDOM_RANGES = (
     "There was no data: ranges come from inputs drawn by chance, so what it loses on real ones is not known."
 )
@@ -23,8 +29,12 @@ RANDOM_RANGES = (
 def try_recipes(
     trials: Trials, recipes: Sequence[Recipe], begin: float = 0.04, share: float = 0.4
 ) -> Generator[Task, Reply, None]:
-    """Apply each recipe and look at the outcome; ``begin`` and ``share`` are of the progress of the search."""
+    """Apply each recipe and look at the outcome; ``begin`` and ``share`` are of the progress of the search.
+
+    Where a technique that only prepares others finds nothing to do, what is left of the recipe is tried next.
+    """
     costs: list[float] = []
+    recipes = list(recipes)
     for position, recipe in enumerate(recipes):
         reserve = max(costs, default=0.0) + (confirmation_reserve_s(trials) if trials.alive() else 0.0)
         remaining = trials.meter.remaining_s
@@ -36,6 +46,16 @@ def try_recipes(
         before_s = trials.meter.spent_s
         yield from try_recipe(trials, recipe, begin + share * position / len(recipes))
         costs.append(trials.meter.spent_s - before_s)
+        left = _without_idle(trials, recipe)
+        if left and left not in recipes:
+            recipes.insert(position + 1, left)
+
+
+def _without_idle(trials: Trials, recipe: Recipe) -> Recipe | None:
+    """What is left of a recipe that failed because one of its techniques had nothing to do; None where it did not."""
+    finding = trials.findings.get(recipe_name(recipe))
+    idle = _IDLE.get(finding.code) if finding and not trials.request.recipe else None
+    return [each for each in recipe if each.kind != idle] if idle else None
 
 
 def try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, None]:

@@ -121,6 +121,41 @@ def test_where_a_residual_branch_reads_it_too_one_multiplication_serves_all_proj
     assert "0 within the normalization in front, 2 by a multiplication" in done.notes[0]
 
 
+RMS = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    gated (float[batch, sequence, 16] x) => (float[batch, sequence, 32] y) {
+        squared = Pow(x, two)
+        power = ReduceMean<axes = [-1]>(squared)
+        safe = Add(power, epsilon)
+        root = Sqrt(safe)
+        inverse = Div(one, root)
+        normal = Mul(x, inverse)
+        gained = Mul(gain, normal)
+        gate = MatMul(gained, wg)
+        up = MatMul(gained, wu)
+        open = Sigmoid(gate)
+        y = Mul(open, up)
+    }"""
+
+
+def test_the_gain_of_an_rms_normalization_takes_the_factors(tmp_path: Path) -> None:
+    proto = parse_model(RMS)
+    random = np.random.default_rng(0)
+    arrays = {"wg": random.standard_normal((16, 32)), "wu": random.standard_normal((16, 32)),
+              "gain": np.where(np.arange(16) < 2, 40.0, 1.0), "two": 2.0, "one": 1.0, "epsilon": 1e-6}  # fmt: skip
+    named = {name: np.array(array, dtype=np.float32) for name, array in arrays.items()}
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in named.items())
+    given = {"x": random.standard_normal((16, 5, 16)).astype(np.float32)}
+    done = apply_technique(SmoothQuant(), Work(ir.from_proto(proto)), context(tmp_path, given))
+    assert "1 within the normalization in front, 0 by a multiplication" in done.notes[0]
+    assert len(list(done.model.graph)) == len(proto.graph.node)
+    before = outputs_of(proto, given)
+    assert drift(before, outputs_of(done.model, given)) < 1e-5
+    plain = apply_technique(DynamicInt8(), Work(ir.from_proto(proto)), context(tmp_path))
+    smooth = apply_technique(DynamicInt8(), done, context(tmp_path))
+    assert drift(before, outputs_of(smooth.model, given)) < 0.6 * drift(before, outputs_of(plain.model, given))
+
+
 def test_int8_loses_less_behind_it(tmp_path: Path) -> None:
     proto = with_outliers(tiny.causal())
     before = loss_in_int8(proto, ir.from_proto(proto), tmp_path)

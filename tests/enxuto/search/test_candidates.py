@@ -43,6 +43,21 @@ def test_transformers_are_fused_and_take_ranges_as_they_come() -> None:
         assert not any("smooth" in name for name in named(operators, calibrated=False))
 
 
+def test_a_convolutional_network_with_some_attention_takes_fixed_ranges_first_and_is_fused_alone() -> None:
+    found = named({"Conv": 13, "Gemm": 6, "MatMul": 2, "Softmax": 1})
+    assert found[0] == "static_int8"
+    assert "transformer_fusion" in found
+    assert not any("smooth" in name for name in found)
+
+
+def test_lstm_layers_behind_convolutions_are_quantized_with_them() -> None:
+    found = named({"Conv": 6, "LSTM": 2, "MatMul": 1})
+    assert found[0] == "static_int8"
+    assert {"static_int8(recurrent=True)", "dynamic_int8", "dynamic_int8(per_channel=False)"} < set(found)
+    assert "static_int8(recurrent=True)" not in named({"LSTM": 2, "MatMul": 1})
+    assert "static_int8(recurrent=True)" not in named({"Conv": 6, "GRU": 2, "MatMul": 1})
+
+
 def test_tokens_of_a_batch_are_packed_only_where_there_is_one() -> None:
     for batch_size, packed in ((1, 0), (8, 1)):
         assert sum("padding_removal →" in name for name in named(BERT, batch_size=batch_size)) == packed

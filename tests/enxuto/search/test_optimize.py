@@ -73,6 +73,24 @@ def test_the_winner_is_confirmed_on_samples_and_loads_that_did_not_choose_it():
     assert report.baseline.confirmation is not None
 
 
+def test_a_technique_that_finds_nothing_to_do_is_left_out_and_the_rest_is_tried():
+    nothing = Facts(fails={"apply_recipe": "nothing_to_fuse"})
+    world = World(
+        {
+            "transformer_fusion → dynamic_int8": nothing,
+            "smooth_quant → transformer_fusion → dynamic_int8": nothing,
+            "dynamic_int8": Facts(speedup=2.0, drop=0.05),
+            "smooth_quant → dynamic_int8": INT8,
+        }
+    )
+    model = a_model(operators={"MatMul": 12, "Softmax": 2})
+    plan = optimize(OptimizeOptions(workload=PLAIN), model, a_dataset(), None, this_machine())
+    report = drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
+    assert report.winner == "smooth_quant → dynamic_int8"
+    names = [candidate.name for candidate in report.candidates]
+    assert len(names) == len(set(names))
+
+
 def test_candidates_that_fail_are_rows_with_their_reason_and_the_search_goes_on():
     world = World(
         {
