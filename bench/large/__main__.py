@@ -1,10 +1,12 @@
 """Peak memory of working on a model past 2 GiB, whose weights lie in another file, as a multiple of the model.
 
-    python -m bench.large [--gib 2.5] [--folder FOLDER] [--recipe weight_only dynamic_int8 …]
+    python -m bench.large [--gib 2.5] [--of products] [--folder FOLDER] [--recipe weight_only dynamic_int8 …]
+    python -m bench.large --whole size latency [--samples 160] [--deadline-s 900]
 
-A network of matrix products of that size is made up in FOLDER (a temporary one by default), inspected, and changed by
-each recipe; each in the sandboxed processes that a job would use. Memory is what the largest of them had resident, the
-pages of mapped files included.
+A model of random weights of that size is made up in FOLDER (a temporary one by default), inspected, and changed by each
+recipe; or, with ``--whole``, a transformer is optimized for each goal, as ``enxuto optimize`` does it. Each step runs
+in the sandboxed process that a job would use. Memory is what the largest of them had resident, the pages of mapped
+files included.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import onnx
+from bench.large.models import make_data, make_products, make_transformer
+from bench.large.whole import rows, search
 
-_WIDTH = 4096
-_LAYER_BYTES = 4 * _WIDTH * _WIDTH
+_MAKERS = {
+    "products": make_products,
+    "narrow": partial(make_products, width=480),
+    "transformer": make_transformer,
+}
 _CHILD = """
 import json, resource, sys, time
 from enxuto.local import _workbench
@@ -47,48 +53,30 @@ print(use.ru_maxrss * 1024, use.ru_utime + use.ru_stime)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gib", type=float, default=2.5)
-    parser.add_argument("--folder", type=Path, help="Where the model is made; needs room for it four times.")
+    parser.add_argument("--of", choices=_MAKERS, default="products", help="narrow: thousands of weights below 1 MB.")
+    parser.add_argument("--folder", type=Path, help="Where the model is made; needs room for it six times.")
     parser.add_argument("--recipe", nargs="*", default=["weight_only", "dynamic_int8", "graph_optimization"])
+    parser.add_argument("--whole", nargs="*", choices=["size", "latency"], help="What to search for, instead.")
+    parser.add_argument("--samples", type=int, default=160, help="Of the data for --whole; 0: none.")
+    parser.add_argument("--deadline-s", type=float, help="Of each search.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        path = make_model(Path(folder), max(1, round(arguments.gib * 2**30 / _LAYER_BYTES)))
-        size_bytes = sum(each.stat().st_size for each in path.parent.iterdir())
-        print(f"{size_bytes / 1e9:.2f} GB in {len(list(path.parent.iterdir()))} files")
+        tempfile.tempdir = folder  # for the copies that are worked on
+        make = make_transformer if arguments.whole else _MAKERS[arguments.of]
+        (place := Path(folder) / "model").mkdir()
+        path = make(place, arguments.gib * 2**30)
+        size_bytes = sum(each.stat().st_size for each in place.iterdir())
+        print(f"{size_bytes / 1e9:.2f} GB in {len(list(place.iterdir()))} files", flush=True)
+        if arguments.whole:
+            data = make_data(Path(folder) / "data.npz", arguments.samples) if arguments.samples else None
+            for goal in arguments.whole:
+                print(
+                    f"\n{goal}", *rows(search(path, data, goal, arguments.deadline_s), size_bytes), sep="\n", flush=True
+                )
+            return
         print(f"{'':22s} {'out, GB':>8s} {'files beside':>13s} {'peak ÷ model':>13s} {'CPU s':>7s} {'took s':>7s}")
         for name in ("inspect", *arguments.recipe):
             print(row(name, path, size_bytes), flush=True)
-
-
-def make_model(folder: Path, layers: int) -> Path:
-    """Products of random square matrices, each written as it is drawn."""
-    random = np.random.default_rng(0)
-    names = [f"w{number}" for number in range(layers)]
-    weights = []
-    with (folder / "weights.bin").open("wb") as file:
-        for name in names:
-            tensor = onnx.TensorProto(
-                name=name, data_type=onnx.TensorProto.FLOAT, dims=[_WIDTH, _WIDTH],
-                data_location=onnx.TensorProto.EXTERNAL,
-            )  # fmt: skip
-            for key, value in (("location", "weights.bin"), ("offset", file.tell()), ("length", _LAYER_BYTES)):
-                tensor.external_data.add(key=key, value=str(value))
-            drawn = random.standard_normal((_WIDTH, _WIDTH), dtype=np.float32) / _WIDTH**0.5
-            file.write(drawn.tobytes())
-            weights.append(tensor)
-    nodes = [
-        onnx.helper.make_node("MatMul", ["x" if not number else f"h{number}", name], [f"h{number + 1}"])
-        for number, name in enumerate(names)
-    ]
-    shape = ["batch", _WIDTH]
-    graph = onnx.helper.make_graph(
-        nodes, "products",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
-        [onnx.helper.make_tensor_value_info(f"h{layers}", onnx.TensorProto.FLOAT, shape)],
-        weights,
-    )  # fmt: skip
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    return folder / "model.onnx"
 
 
 def row(name: str, path: Path, size_bytes: int) -> str:
