@@ -90,7 +90,8 @@ def made_of(inspection: ModelInspection) -> MadeOf:
 
 def _for_speed(made_of: MadeOf, calibrated: bool, batch_size: int) -> Iterator[Recipe]:
     dynamic: list[Recipe] = [[DynamicInt8()]] if made_of.by_products else []
-    if made_of.lstms:
+    if made_of.by_products:
+        # One scale a tensor computes up to a fifth faster where batches are small.
         dynamic.append([DynamicInt8(per_channel=False)])
     if made_of.lstms and made_of.convolutions and calibrated:
         dynamic.append([StaticInt8(recurrent=True)])
