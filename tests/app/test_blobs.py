@@ -102,3 +102,26 @@ def test_what_a_killed_process_left_is_discarded_and_what_a_living_one_writes_is
     assert len(files_below(blobs.folder)) == 1
     blobs.discard_abandoned()
     assert files_below(blobs.folder) == []
+
+
+def test_a_model_has_its_weights_beside_it_until_it_is_deleted(blobs: Blobs) -> None:
+    model, weights = blobs.add_bytes(b"model"), blobs.add_bytes(b"weights")
+    assert blobs.beside(model) == []
+    blobs.put_beside(model, [weights])
+    assert Blobs(Settings(data_dir=blobs.folder.parent)).beside(model) == [weights]
+    assert blobs.path(model).with_name(weights) == blobs.path(weights)
+    assert blobs.path(weights).stat().st_nlink == 1, "readers of ONNX files take none with a second name"
+    assert sorted(blobs.unused_for(0)) == sorted([model, weights])
+    blobs.delete(model)
+    assert blobs.beside(model) == []
+    assert blobs.path(weights)
+
+
+def test_blobs_in_folders_of_their_first_letters_are_brought_to_the_others(blobs: Blobs) -> None:
+    digest = blobs.add_bytes(b"weights")
+    (blobs.folder / digest[:2]).mkdir()
+    blobs.path(digest).rename(blobs.folder / digest[:2] / digest)
+    assert not blobs.holds(digest)
+    blobs.lift()
+    assert blobs.path(digest).read_bytes() == b"weights"
+    assert not (blobs.folder / digest[:2]).exists()

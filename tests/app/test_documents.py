@@ -46,7 +46,8 @@ def test_every_property_of_a_body_is_described() -> None:
     schemas = CONTRACT["components"]["schemas"]
     bodies = ("OptimizeBody", "CompareBody", "BenchmarkBody", "ProfileBody", "Goal", "MaxDrop", "Workload")
     parts = ("Thresholds", "InputPreprocessing", "Offline", "MultiStream", "Server", "Batching", "ServingGoal")
-    for name in (*bodies, *parts, "OnnxRuntimeSettings", "OpenVinoSettings"):
+    files = ("ModelBody", "ModelFile")
+    for name in (*bodies, *parts, *files, "OnnxRuntimeSettings", "OpenVinoSettings"):
         for key, schema in schemas[name]["properties"].items():
             assert "description" in schema or "const" in schema or "$ref" in schema, f"{name}.{key}"
 

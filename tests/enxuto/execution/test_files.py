@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from enxuto.execution.files import FolderFiles
+from enxuto.execution.process import StepRunner
 
 
 def a_file(folder: Path, name: str) -> Path:
@@ -30,3 +31,12 @@ def test_two_models_of_the_same_weights_have_them_both(tmp_path: Path) -> None:
         model = files.add(a_file(tmp_path, name))
         files.put_beside(model, [weights])
         assert (files.path(model).parent / weights).read_text() == "weights"
+
+
+def test_a_step_may_read_the_weights_of_its_models_and_no_others(tmp_path: Path) -> None:
+    files = FolderFiles(tmp_path / "files")
+    model, weights, other = (files.add(a_file(tmp_path, name)) for name in ("model", "weights", "other"))
+    files.put_beside(model, [weights])
+    readable = StepRunner(files, scratch=tmp_path / "scratch")._readable({model: files.path(model)})
+    assert sorted(readable) == sorted(str(files.folder / name) for name in (model, weights))
+    assert files.path(other).parent == files.path(model).parent
