@@ -46,6 +46,8 @@ def _linear(node: ir.Node) -> Linear | None:
     match node.op_type:
         case "Conv":
             return _with_bias(node, weight, 0, 1.0)
+        case "ConvTranspose":
+            return _with_bias(node, weight, 1, 1.0) if groups_of_node(node) == 1 else None
         case "MatMul":
             return Linear(node, weight, None, 1) if weight.ndim == 2 else None
         case "Gemm":
@@ -70,6 +72,12 @@ def _with_bias(node: ir.Node, weight: np.ndarray, axis: int, factor: float) -> L
         return None
     spread = np.broadcast_to(bias.astype(np.float32).ravel() * np.float32(factor), (channels,))
     return Linear(node, weight, spread, axis)
+
+
+def groups_of_node(node: ir.Node) -> int:
+    """Of a convolution, transposed or not."""
+    attribute = node.attributes.get("group")
+    return 1 if attribute is None else attribute.as_int()
 
 
 def _number(node: ir.Node, name: str, default: float) -> float:

@@ -18,6 +18,7 @@ from enxuto.quantization.subsample import slices_as_convolutions
 from enxuto.techniques.base import Context
 
 OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
+_OF_OPENVINO = OPERATORS | {"ConvTranspose"}
 OPSET = 13
 """The first with a scale for each channel."""
 
@@ -41,10 +42,21 @@ def prepared(model: ir.Model, context: Context) -> ir.Model:
     return found
 
 
+def operators_of(layout: Layout) -> frozenset[str]:
+    """What the runtime computes in integers."""
+    return _OF_OPENVINO if layout == "openvino" else OPERATORS
+
+
 def points_of(model: ir.Model) -> Points:
     """Inputs of convolutions and matrix products, what convolutions write, and what runs in integers between them."""
-    found = list(linears(model.graph, OPERATORS))
-    tensors = dict.fromkeys(chain(*(place(model.graph, found, layout=layout).tensors for layout in get_args(Layout))))
+    tensors = dict.fromkeys(
+        chain(
+            *(
+                place(model.graph, list(linears(model.graph, operators_of(layout))), layout=layout).tensors
+                for layout in get_args(Layout)
+            )
+        )
+    )
     images = _images(model.graph)
     return {str(tensor.name): 1 if tensor in images else -1 for tensor in tensors}
 
@@ -53,7 +65,7 @@ def _images(graph: ir.Graph) -> set[ir.Value]:
     """What convolutions read and write, and what is made of that without moving channels."""
     found: set[ir.Value] = set()
     for node in graph:
-        if node.op_type == "Conv":
+        if node.op_type in ("Conv", "ConvTranspose"):
             found.update(data_inputs(node), node.outputs)
         elif follows(node) and node.op_type not in _MOVES_CHANNELS and found.intersection(data_inputs(node)):
             found.update(node.outputs)

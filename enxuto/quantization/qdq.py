@@ -154,7 +154,7 @@ class _Insertion:
         integers = self._rounded(linear, scales)
         self._replace(node, 1, f"{name}_int8", integers, scales, axis)
         bias = self._corrected(linear, integers, scales)
-        if bias is not None:
+        if bias is not None and node.op_type != "ConvTranspose":  # whose kernel adds it in floats
             bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
             stored = quantize_bias(bias, bias_scales)
             self._replace(

@@ -20,7 +20,7 @@ from enxuto.quantization.kept import guard_kept
 from enxuto.quantization.kernel_ends import Layout
 from enxuto.quantization.linear import Linear, linears
 from enxuto.quantization.placement import Placement, place
-from enxuto.quantization.points import OPERATORS, points_of, prepared
+from enxuto.quantization.points import OPERATORS, operators_of, points_of, prepared
 from enxuto.quantization.processors import weight_limit
 from enxuto.quantization.qdq import Scheme, Seen, insert
 from enxuto.quantization.range_choice import RangeChoice, range_of
@@ -28,6 +28,7 @@ from enxuto.quantization.recurrent import lstms, quantize_lstm
 from enxuto.quantization.rounding import Rounding
 from enxuto.quantization.statistics import Statistics, TensorStatistics
 from enxuto.quantization.tables import store_tables
+from enxuto.quantization.transposed import store_transposed, transposed_elements
 from enxuto.techniques.base import Context
 
 _FEWEST_CHANNELS = 4
@@ -69,13 +70,13 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
         NotApplicable: nothing is left to be quantized, or there is nothing to take ranges from.
     """
     model = prepared(model, context)
-    found = list(linears(model.graph, OPERATORS))
+    found = list(linears(model.graph, operators_of(options.layout)))
     kept = _kept(model.graph, found, options)
     placement = place(model.graph, found, kept, layout=options.layout)
     tensors = _tensors(model, placement, seen.tensors if seen else {}, options, context)
     if options.equalization and (context.calibration is not None or not options.ranges.wants_histograms):
         known = _equalized(model, placement, found, tensors, options)
-        found = list(linears(model.graph, OPERATORS))
+        found = list(linears(model.graph, operators_of(options.layout)))
         kept = _kept(model.graph, found, options)
         placement = place(model.graph, found, kept, layout=options.layout)
         tensors = _tensors(model, placement, known, options, context)
@@ -83,7 +84,7 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     lost = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
     if lost:
         placement = place(model.graph, found, kept, lost, options.layout)
-    if not placement.linears:
+    if not placement.linears and not transposed_elements(model.graph, options.exclude):
         raise NotApplicable(
             "No convolution or matrix product is left to compute in integers.",
             code="nothing_to_quantize",
@@ -95,6 +96,8 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     if options.layout == "onnxruntime":
         guard_kept(model.graph)
         pools_as_means(model.graph, opset_of(model), set(placement.followers))
+    if transposed := store_transposed(model.graph, options.exclude):
+        notes.append(f"Weights of transposed convolutions stored in int8, and restored at load: {transposed}.")
     if options.embeddings and (stored := store_tables(model.graph)):
         notes.append(f"Embedding tables stored in int8, with a scale for each row: {stored}.")
     if options.recurrent and (layers := _recurrent(model, options)):

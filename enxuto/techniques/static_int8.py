@@ -80,8 +80,10 @@ class StaticInt8(Technique):
         from enxuto.graph.normalize import normalized
         from enxuto.quantization.points import OPERATORS
         from enxuto.quantization.suitable import require_float_linears
+        from enxuto.quantization.transposed import transposed_elements
 
-        require_float_linears(normalized(work.model), OPERATORS)
+        model = normalized(work.model)
+        require_float_linears(model, OPERATORS, transposed_elements(model.graph))
 
     def apply(self, work: Work, context: Context) -> Work:
         from enxuto.quantization.range_choice import RangeChoice
