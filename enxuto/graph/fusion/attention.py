@@ -48,6 +48,11 @@ class Attention:
         return self.query, self.key, self.value
 
     @property
+    def to_another(self) -> bool:
+        """Whether keys and values are of another sequence than queries."""
+        return source_of(self.query.projection) is not source_of(self.key.projection)
+
+    @property
     def projections(self) -> list[ir.Value]:
         """Each once."""
         return list(dict.fromkeys(part.projection for part in self.parts))
@@ -87,10 +92,10 @@ def _readings(*operands: ir.Value | None) -> Iterator[tuple[Projected, Projected
 
 
 def _fit(query: Projected, key: Projected, value: Projected) -> bool:
-    """Whether these may be queries, keys and values of one attention, of a sequence to itself."""
+    """Whether these may be queries, keys and values of one attention, of a sequence to itself or to another."""
     alike = query.heads == key.heads == value.heads and query.width == key.width == value.width
-    sources = {source_of(one.part.projection) for one in (query, key, value)}
-    return alike and value.factor == 1 and len(sources) == 1  # else one sequence attends to another
+    sources = {source_of(one.part.projection) for one in (key, value)}
+    return alike and value.factor == 1 and len(sources) == 1
 
 
 def _flat(output: ir.Value) -> ir.Value | None:

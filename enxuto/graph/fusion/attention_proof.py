@@ -56,8 +56,15 @@ def _rival(found: Attention, mask: Mask, opset: int) -> list[onnx.NodeProto]:
 
 def _layout(found: Attention) -> Layout:
     widths = {part.projection: part.count * found.heads * found.width for part in found.parts}
-    before = {value for one in found.projections for value in way_to_source(one)} if found.sequence_first else set()
-    return Layout(widths, frozenset(before))
+    ways = {one: way_to_source(one) for one in found.projections}
+    before = {value for way in ways.values() for value in way} if found.sequence_first else set()
+    others = [] if not found.to_another else [found.key.projection, found.value.projection]
+    return Layout(
+        widths,
+        frozenset(before),
+        frozenset(value for one in others for value in ways[one]) if others else None,
+        frozenset(ways[found.query.projection]),
+    )
 
 
 def _masks(region: Region, found: Attention) -> Iterator[Mask]:

@@ -27,7 +27,13 @@ _KEPT = (0.5, 1.0, 0.0)
 _COMPARING = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 _MOVING = frozenset({"Add", "Clip", "Div", "Max", "Min", "Mod", "Mul", "Range", "Sub", "Trilu"})
 
+_MORE_KEYS = 2
+
 Feeds = dict[ir.Value, np.ndarray]
+_Size = tuple[int, int, int]
+"""Samples, queries and keys."""
+_Known = tuple[int | None, int | None, int | None]
+"""The same, as far as one value tells."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,15 @@ class Layout:
     """Of hidden states [batch, sequence, width] that normal numbers are drawn for."""
     sequence_first: frozenset[ir.Value] = frozenset()
     """Those, and others, that are [sequence, batch, …]."""
+    of_keys: frozenset[ir.Value] | None = None
+    """Where queries look at another sequence: what is as long as that one."""
+    of_queries: frozenset[ir.Value] = frozenset()
+
+    def as_long_as_keys(self, value: ir.Value) -> bool:
+        """Masks hide keys."""
+        if self.of_keys is None:
+            return False
+        return value in self.of_keys or (value not in self.of_queries and len(value.shape or ()) == 2)
 
 
 @dataclass(frozen=True)
@@ -57,17 +72,19 @@ def trials(region: Region, layout: Layout, random: np.random.Generator) -> list[
     values, positions = _numbers(region)
     furthest = max(positions, default=0)
     read = dict.fromkeys([*layout.widths, *region.inputs])
-    known = [_batch_first(value, layout) for value in read]
-    if furthest + 2 > _LONGEST and _size(known, 1, 0)[1] == 0:
+    known = [_known(value, layout) for value in read]
+    if furthest + 2 > _LONGEST and _size(known, layout, 1, 0)[1] == 0:
         return []
     longest = min(max([2 * furthest + 2, *_table_lengths(region)]), _LONGEST)
     few = [0, 1, *(near for one in sorted(values) for near in (one - 1, one, one + 1))]
-    sizes = [(size, kept) for size in dict.fromkeys(_size(known, *size) for size in _SIZES) for kept in _KEPT]
+    sizes = [(size, kept) for size in dict.fromkeys(_size(known, layout, *size) for size in _SIZES) for kept in _KEPT]
     drawn = [Trial(_drawn(region, layout, size, [0, 1], kept, random), not kept) for size, kept in sizes]
     if values:
-        drawn.append(Trial(_drawn(region, layout, _size(known, *_SIZES[-1]), few, 0.5, random), False))
+        size = _size(known, layout, *_SIZES[-1])
+        drawn.append(Trial(_drawn(region, layout, size, few, 0.5, random), False))
     if longest > max(sequence for _, sequence in _SIZES):
-        drawn.append(Trial(_drawn(region, layout, _size(known, 1, longest), [0, 1], 1.0, random), False))
+        size = _size(known, layout, 1, longest)
+        drawn.append(Trial(_drawn(region, layout, size, [0, 1], 1.0, random), False))
     return drawn
 
 
@@ -113,31 +130,34 @@ def _drawable(value: ir.Value) -> bool:
     )
 
 
-def _batch_first(value: ir.Value, layout: Layout) -> list[int | None]:
+def _known(value: ir.Value, layout: Layout) -> _Known:
     """The sizes that the model fixes, of hidden states, masks and tokens."""
     if value.shape is None or len(value.shape) not in (2, 3):
-        return []
+        return None, None, None
     given = [dim if isinstance(dim, int) else None for dim in value.shape]
-    return [given[1], given[0]] if value in layout.sequence_first else given[:2]
+    batch, length = (given[1], given[0]) if value in layout.sequence_first else given[:2]
+    return (batch, None, length) if layout.as_long_as_keys(value) else (batch, length, None)
 
 
-def _size(known: Sequence[Sequence[int | None]], batch: int, sequence: int) -> tuple[int, int]:
-    """As wanted, or as the model fixes it."""
+def _size(known: Sequence[_Known], layout: Layout, batch: int, sequence: int) -> _Size:
+    """As wanted, or as the model fixes it; keys of another sequence are not as long as queries."""
+    keys = None
     for given in known:
-        if given:
-            batch, sequence = given[0] or batch, given[1] or sequence
-    return batch, sequence
+        batch, sequence, keys = given[0] or batch, given[1] or sequence, given[2] or keys
+    return batch, sequence, sequence if layout.of_keys is None else keys or sequence + _MORE_KEYS
 
 
 def _drawn(
-    region: Region, layout: Layout, size: tuple[int, int], tokens: Sequence[int], kept: float,
+    region: Region, layout: Layout, size: _Size, tokens: Sequence[int], kept: float,
     random: np.random.Generator,
 ) -> Feeds:  # fmt: skip
     """Normal numbers for hidden states; for others, the first of the tokens where nothing is kept."""
     feeds = {}
     for value in region.inputs:
         width = layout.widths.get(value)
-        sizes = (*(reversed(size) if value in layout.sequence_first else size), width or max(layout.widths.values()))
+        pair = size[0], size[2 if layout.as_long_as_keys(value) else 1]
+        lengths = reversed(pair) if value in layout.sequence_first else pair
+        sizes = (*lengths, width or max(layout.widths.values()))
         feeds[value] = _array(value, sizes, tokens, kept, random, real=width is not None)
     return feeds
 
