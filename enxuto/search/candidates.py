@@ -60,6 +60,8 @@ class MadeOf:
     lstms: int
     """Of the recurrent layers: they alone have integer kernels."""
     attention: int
+    gelus: int
+    """Spelled out in five nodes, which are one operator as well."""
 
     @property
     def by_products(self) -> bool:
@@ -85,6 +87,7 @@ def made_of(inspection: ModelInspection) -> MadeOf:
         recurrent=together(_RECURRENT),
         lstms=together(("LSTM",)),
         attention=together(_ATTENTION) + inner,
+        gelus=together(("Erf",)),
     )
 
 
@@ -95,12 +98,15 @@ def _for_speed(made_of: MadeOf, calibrated: bool, batch_size: int) -> Iterator[R
         dynamic.append([DynamicInt8(per_channel=False)])
     if made_of.lstms and made_of.convolutions and calibrated:
         dynamic.append([StaticInt8(recurrent=True)])
+    fused: list[Recipe] = [[TransformerFusion(), StaticInt8()]] if made_of.gelus else []
     if made_of.is_transformer:
         yield from _transformer(calibrated, batch_size)
     elif made_of.products + made_of.recurrent > made_of.convolutions:
         yield from dynamic
+        yield from fused
         yield from _static(calibrated)
     else:
+        yield from fused
         yield from _static(calibrated)
         yield from dynamic
     yield [GraphOptimization()]
@@ -153,7 +159,9 @@ def _transformer(calibrated: bool, batch_size: int) -> Iterator[Recipe]:
 
 
 def _fused(made_of: MadeOf) -> list[Recipe]:
-    return [[TransformerFusion()], [TransformerFusion(), PaddingRemoval()]] if made_of.attention else []
+    if made_of.attention:
+        return [[TransformerFusion()], [TransformerFusion(), PaddingRemoval()]]
+    return [[TransformerFusion()]] if made_of.gelus else []
 
 
 def _static(calibrated: bool) -> Iterator[Recipe]:

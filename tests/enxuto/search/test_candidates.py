@@ -50,6 +50,15 @@ def test_a_convolutional_network_with_some_attention_takes_fixed_ranges_first_an
     assert not any("smooth" in name for name in found)
 
 
+def test_gelus_between_convolutions_are_fused_whether_or_not_there_is_attention() -> None:
+    convnext = {"Conv": 8, "MatMul": 10, "Erf": 5, "LayerNormalization": 9}
+    for operators in (convnext, {"Conv": 20, "Erf": 19, "Gemm": 1}):
+        found = named(operators)
+        assert {"transformer_fusion → static_int8", "static_int8", "transformer_fusion"} < set(found)
+        assert "transformer_fusion → padding_removal" not in found
+    assert not any("fusion" in name for name in named(RESNET))
+
+
 def test_lstm_layers_behind_convolutions_are_quantized_with_them() -> None:
     found = named({"Conv": 6, "LSTM": 2, "MatMul": 1})
     assert found[0] == "static_int8"
