@@ -42,11 +42,13 @@ def main() -> int:
                 continue
             print(f"{case.name}: {module.METHOD}", file=sys.stderr, flush=True)
             try:
-                rows += _rows(module, found, place)
+                new = _rows(module, found, place)
             except NotThere as reason:
                 missing += 1
-                rows.append(Row(module.METHOD, module.REFERENCE.project, case.name, f"not there: {reason}"))
-            print(rows[-1].agreement, file=sys.stderr, flush=True)
+                new = [Row(module.METHOD, module.REFERENCE.project, case.name, f"not there: {reason}")]
+            for row in new:
+                print(f"    {row.agreement}", file=sys.stderr, flush=True)
+            rows += new
     print(table(rows))
     return 1 if missing else 0
 

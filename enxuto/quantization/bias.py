@@ -2,7 +2,8 @@
 
 Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, equation 14: the
 shift of output ``o`` is the sum over inputs of the weight's error times the input's mean. The paper derives means from
-batch norms; here they are those of the calibration samples, as in NNCF's fast bias correction.
+batch norms; here they are those of the calibration samples, as in NNCF's fast bias correction, which comes to the same
+where images have no padded borders to speak of; where they have, this is what rounding shifts (docs/methods.md).
 """
 
 from __future__ import annotations

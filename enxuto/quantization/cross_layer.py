@@ -4,6 +4,8 @@ Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bi
 a channel that one layer writes with weights up to ``r1`` and the next reads with weights up to ``r2`` is divided by
 ``sqrt(r1 / r2)`` at one end and multiplied by it at the other, pair after pair until nothing moves. Between the two
 stands nothing but activations that let a positive factor pass: ReLU, leaky and parametric, and none at all.
+
+Chains of layers come out as with AIMET (docs/methods.md), which goes over them once and leaves out layers behind a sum.
 """
 
 from __future__ import annotations

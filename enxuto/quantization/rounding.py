@@ -4,7 +4,8 @@ Source of the second way: Guo et al., "SQuant: On-the-Fly Data-Free Quantization
 ICLR 2022. Inputs of a filter resemble each other: neighbouring pixels are alike, and behind a ReLU all have one sign.
 The output's error is then about their mean times the *sum* of the filter's errors, which nearest rounding leaves to
 chance. Some values are rounded the other way, those closest to the middle first, until the errors of each kernel sum
-up to at most half a step, and so do those of each output channel.
+up to at most half a step, and so do those of each output channel. Integers are those of the authors' code, all of them
+on two real networks (docs/methods.md).
 """
 
 from __future__ import annotations

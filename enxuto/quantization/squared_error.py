@@ -1,4 +1,7 @@
-"""The range of least squared error: between cutting off what is rare and steps that are wide for what is common."""
+"""The range of least squared error: between cutting off what is rare and steps that are wide for what is common.
+
+On real tensors within a fifth of a dB of the best of a grid, and of PyTorch's ``HistogramObserver`` (docs/methods.md).
+"""
 
 from __future__ import annotations
 
