@@ -9,7 +9,7 @@ from rich.console import Console
 
 from enxuto.render.sides import sides
 from enxuto.render.table import print_report
-from enxuto.report import CompareReport, OptimizeReport
+from enxuto.report import CompareReport, Confirmation, Measurements, OptimizeReport
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings
 from tests.support.reports import candidates, compare_report, optimize_report, searched_report, without_data
 
@@ -130,3 +130,27 @@ def test_markup_in_a_name_is_only_text() -> None:
     text = printed(optimize_report(candidates=[hostile, *rest]))
     assert "[bold]a[/bold][link=x]" in text
     assert "[red]b[/nothing]" in text
+
+
+def test_a_recipe_that_was_not_proven_gets_no_star() -> None:
+    report = optimize_report(verdict="inconclusive")
+    lines = printed(report).splitlines()
+    assert not any(line.startswith("★") for line in lines)
+    asked = next(line for line in lines if line.startswith("?"))
+    assert "graph_optimization → static_int8" in asked
+    assert any(line.strip().startswith("not confirmed") for line in lines)
+    assert "★" not in printed(optimize_report(verdict="regressed"))
+
+
+def test_each_look_says_what_it_was_held_to_and_only_the_one_that_is_proven_is_called_confirmed() -> None:
+    report = optimize_report()
+    first, second = report.candidates[0], report.candidates[1]
+    looked = first.model_copy(update={"confirmation": second.confirmation})
+    looks = [
+        Confirmation(candidate=first.name, confidence=0.96, baseline=Measurements(), verdict="inconclusive", why="No."),
+        Confirmation(candidate=second.name, confidence=0.99, baseline=Measurements(), verdict="improved", why="Yes."),
+    ]
+    text = printed(optimize_report(candidates=[looked, *report.candidates[1:]], confirmations=looks))
+    assert "900 new samples, 96 %" in line_with(text, "not confirmed")
+    assert "900 new samples, 99 %" in line_with(text, "confirmed")
+    assert "is for the confirmation to prove" not in printed(without_data())
