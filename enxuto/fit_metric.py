@@ -116,7 +116,7 @@ def _label_problems(
     match metric:
         case TopK():
             yield from _class_problems(metric.kind, output, labels, integer, sizes)
-            yield from _top_k_problems(metric, output)
+            yield from _top_k_problems(metric, output, -1 if not _labels_pixels(output, labels, sizes) else 1)
         case Perplexity():
             if _is_classes(output):
                 yield f"output '{output.name}' is a class, and perplexity wants a score for each"
@@ -139,6 +139,8 @@ def _class_problems(
     if output.shape is None:
         return
     wanted = output.shape if _is_classes(output) else output.shape[:-1]
+    if _labels_pixels(output, labels, sizes):
+        return
     if not axes_fit(wanted, list(labels.shape), dict(sizes), batch_first=True):
         yield (
             f"labels have the shape {_of_samples(labels)}; {kind} over the last axis of output "
@@ -146,14 +148,24 @@ def _class_problems(
         )
 
 
-def _top_k_problems(metric: TopK, output: TensorSpec) -> Iterator[str]:
+def _labels_pixels(output: TensorSpec, labels: ArraySpec, sizes: dict[str, int]) -> bool:
+    """Whether classes are counted on the second axis, as convolutions write them, with a label for each pixel."""
+    shape = output.shape
+    if shape is None or len(shape) < 4 or _is_classes(output):
+        return False
+    given = list(labels.shape)
+    last = axes_fit(shape[:-1], given, dict(sizes), batch_first=True)
+    return not last and axes_fit([shape[0], *shape[2:]], given, dict(sizes), batch_first=True)
+
+
+def _top_k_problems(metric: TopK, output: TensorSpec, axis: int) -> Iterator[str]:
     if output.shape is None:
         return
     if _is_classes(output):
         if metric.k > 1:
             yield f"output '{output.name}' gives one class a sample, so no top {metric.k}; name an output with scores"
         return
-    classes = output.shape[-1] if output.shape else None
+    classes = output.shape[axis] if output.shape else None
     if isinstance(classes, int) and metric.k >= classes:
         yield (
             f"top {metric.k} of the {classes} classes of output '{output.name}' says nothing: it takes fewer than all"

@@ -21,6 +21,16 @@ def shaped(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return labels.reshape(shape)
 
 
+def classes_last(output: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Scores with their classes on the last axis. Networks that label pixels count them on the second, as convolutions
+    write them: so it is where the labels fit what is left of the shape then, and not otherwise."""
+    given = _wide_axes(labels.shape)
+    pixels = (*output.shape[:1], *output.shape[2:])
+    if output.ndim < 4 or given == _wide_axes(output.shape[:-1]) or given != _wide_axes(pixels):
+        return output
+    return np.moveaxis(output, 1, -1)
+
+
 def _wide_axes(shape: tuple[int, ...]) -> list[int]:
     return [*shape[:1], *(size for size in shape[1:] if size != 1)]
 

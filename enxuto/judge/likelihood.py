@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from enxuto.errors import BadInput
-from enxuto.judge.fit import labels_of_classes, misfit, shaped
+from enxuto.judge.fit import classes_last, labels_of_classes, misfit, shaped
 from enxuto.metric import BinaryCrossEntropy
 
 _CHUNK_ELEMENTS = 1 << 20
@@ -21,6 +21,7 @@ def cross_entropy(output: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     if output.ndim < 2 or output.dtype.kind != "f":
         raise misfit(f"perplexity wants scores along a last axis, not {output.dtype} of shape {list(output.shape)}")
+    output = classes_last(output, labels)
     labels = shaped(labels, output.shape[:-1])
     counted = labels.reshape(-1) >= 0
     places = labels_of_classes(np.where(labels < 0, 0, labels), output.shape[-1]).reshape(-1)

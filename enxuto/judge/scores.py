@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from enxuto.judge.fit import labels_of_classes, misfit, needed, shaped
+from enxuto.judge.fit import classes_last, labels_of_classes, misfit, needed, shaped
 from enxuto.judge.likelihood import binary_cross_entropy, cross_entropy, refuse_not_finite
 from enxuto.metric import Agreement, BinaryCrossEntropy, MeanSquaredError, Perplexity, TopK
 
@@ -58,6 +58,7 @@ def _within_top(output: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
         return hit
     if output.ndim < 2:
         raise misfit(f"top-{k} wants scores along a last axis, and the output has shape {list(output.shape)}")
+    output = classes_last(output, labels)
     labels = labels_of_classes(shaped(labels, output.shape[:-1]), output.shape[-1])
     chosen = np.take_along_axis(output, labels[..., None], axis=-1)
     earlier = np.arange(output.shape[-1]) < labels[..., None]  # as argmax does, the first of equals wins

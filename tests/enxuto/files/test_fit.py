@@ -76,6 +76,7 @@ def refusal(
         ([SCORES], ("int64", [20]), TopK(k=1)),
         ([SCORES], ("uint8", [20]), TopK(k=1)),
         ([("logits", "float32", ["batch", "sequence", 65])], ("int64", [20, 12]), TopK(k=1)),
+        ([("classes", "float32", ["batch", 6, "h", "w"])], ("int64", [20, 8, 12]), TopK(k=1)),
         ([("label", "int64", [None]), SCORES], ("int64", [20]), TopK(k=1)),
         ([("label", "int64", [1]), ("odds", "unknown", None)], ("int64", [20]), TopK(k=1)),
         ([("scores", "float32", None)], ("int64", [20]), TopK(k=1)),

@@ -5,7 +5,7 @@ import pytest
 
 from enxuto.errors import BadInput
 from enxuto.judge.scores import score_samples
-from enxuto.metric import Agreement, MeanSquaredError, TopK
+from enxuto.metric import Agreement, MeanSquaredError, Perplexity, TopK
 
 SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.2, 0.3, 0.5]], dtype=np.float32)
 
@@ -113,3 +113,16 @@ def test_a_mask_that_both_models_set_leaves_agreement_alone() -> None:
 
 def test_outputs_of_different_shapes_cannot_agree() -> None:
     assert code_of(Agreement(), SCORES, SCORES[:, :2]) == "labels_do_not_fit"
+
+
+def test_an_image_has_a_class_for_each_pixel_on_its_second_axis() -> None:
+    scores = np.zeros((2, 3, 4, 5), dtype=np.float32)
+    labels = np.random.default_rng(0).integers(0, 3, (2, 4, 5))
+    np.put_along_axis(scores, labels[:, None], 1.0, axis=1)
+    assert score_samples(TopK(), scores, labels).tolist() == [1.0, 1.0]
+    wrong = labels.copy()
+    wrong[1, 0, :] = (labels[1, 0, :] + 1) % 3
+    assert score_samples(TopK(), scores, wrong).tolist() == [1.0, 0.75]
+    losses = score_samples(Perplexity(), 50 * scores, labels)
+    assert losses[:, 1].tolist() == [20.0, 20.0]
+    assert losses[:, 0].max() < 1e-6
