@@ -153,7 +153,7 @@ def _labels_pixels(output: TensorSpec, labels: ArraySpec, sizes: dict[str, int])
     shape = output.shape
     if shape is None or len(shape) < 4 or _is_classes(output):
         return False
-    given = list(labels.shape)
+    given: Shape = list(labels.shape)
     last = axes_fit(shape[:-1], given, dict(sizes), batch_first=True)
     return not last and axes_fit([shape[0], *shape[2:]], given, dict(sizes), batch_first=True)
 
