@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,6 @@ def apply_recipe(step: ApplyRecipe, files: Mapping[Digest, Path], out: Path) -> 
     inputs = load_model(source).inputs
     samples = SampleBatches(step.calibration, files, step.preprocessing, inputs) if step.calibration else None
     expected, beside, notes = _write_changed(step, files, samples, path)
-    gc.collect()  # graphs refer to themselves, and theirs are the weights
     require_valid(path)
     require_same_signature(expected, signature(read_model(path)))
     require_runs(source, path, feeds_for(inputs, step.workload, samples, step.seed))

@@ -104,4 +104,5 @@ def _outputs(model: LoadedModel, batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _by_name(model: LoadedModel, batch: Batch, names: Collection[str]) -> dict[str, np.ndarray]:
-    return {name: batch.cut(array) for name, array in _outputs(model, batch).items() if name in names}
+    """Copies: an output keeps all that its session ever allocated from being freed, the weights too."""
+    return {name: batch.cut(array).copy() for name, array in _outputs(model, batch).items() if name in names}

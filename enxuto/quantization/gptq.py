@@ -9,7 +9,7 @@ the reference (docs/decisions/0035).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky
+from scipy.linalg import lapack
 
 from enxuto.quantization.blocks import Bits, Blocks, in_blocks, nearest, whole_zeros
 
@@ -95,10 +95,14 @@ class _Levels:
 
 def _inverse_root(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The upper Cholesky factor of the inverse, float32, and which inputs were never anything but zero."""
-    damped = hessian.astype(np.float64)
+    damped = np.array(hessian, dtype=np.float64, order="F")  # in place from here on: it may be half a gigabyte
     diagonal = np.diagonal(damped).copy()
     dead = diagonal == 0
     diagonal[dead] = 1
     np.fill_diagonal(damped, diagonal + _DAMPENING * diagonal.mean())
-    inverse = cho_solve(cho_factor(damped), np.eye(len(damped)))
-    return np.asarray(cholesky(inverse, lower=False), dtype=np.float32), dead
+    factor, not_positive = lapack.dpotrf(damped, overwrite_a=True)
+    inverse, singular = lapack.dpotri(factor, overwrite_c=True)
+    root, lost = lapack.dpotrf(inverse, overwrite_a=True)
+    if not_positive or singular or lost:
+        raise np.linalg.LinAlgError("the Hessian has no inverse root, damped as it is")
+    return root.astype(np.float32, order="C"), dead

@@ -96,7 +96,8 @@ def _rows(values: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
             code="values_not_finite",
             hint="Check the samples, or run the original model on them.",
         )
-    return rows.astype(np.float32, copy=False)
+    # A copy, always: an output keeps all that its session ever allocated from being freed, the weights too.
+    return rows.astype(np.float32)
 
 
 def _kept(values: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray | None:
