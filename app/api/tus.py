@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import format_datetime
 from typing import Annotated, NoReturn, Protocol
 
@@ -150,7 +151,7 @@ def state_headers(record: UploadRecord) -> dict[str, str]:
     said = {"Upload-Metadata": record.described} if record.described else {}
     return {
         "Upload-Offset": str(record.offset_bytes),
-        "Upload-Expires": format_datetime(record.expires_at, usegmt=True),
+        "Upload-Expires": format_datetime(record.expires_at.astimezone(UTC), usegmt=True),
         "Cache-Control": "no-store",
         **length,
         **said,

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import select
 
 from app.api import append
+from app.api.tus import state_headers
 from app.core import growing, resumable
 from app.core.blobs import Blobs
 from app.core.database import make_engine, sessions, utc_now
@@ -343,6 +344,12 @@ def test_a_crash_at_the_end_is_made_good(parts: Parts, monkeypatch: pytest.Monke
     with parts.reading() as session:
         assert session.scalars(select(BlobUse.sha256).where(BlobUse.owner == record.id)).all() == [digest]
     assert list(parts.blobs.growing.iterdir()) == []
+
+
+def test_when_it_expires_is_told_in_universal_time_whatever_zone_the_database_speaks_in(parts: Parts) -> None:
+    record = written(parts, b"12345", 10)
+    record.expires_at = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    assert state_headers(record)["Upload-Expires"] == "Thu, 01 Jan 2026 10:00:00 GMT"
 
 
 def change(settings: Settings, place: str, **values: object) -> None:
