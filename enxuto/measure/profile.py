@@ -192,7 +192,7 @@ class _Origin:
 
 def _with_origins(ran: Sequence[RanNode], path: Path) -> list[tuple[RanNode, _Origin]]:
     """Nodes that took too little to be told have an origin too, which no other may claim."""
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     name_nodes(model)
     graph = FileGraph(model)
     origins = [_Origin(names, graph.last_tensor(names)) for names in graph.origins(ran)]

@@ -42,7 +42,7 @@ class OnnxRuntimeModel:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | bytes,
         threads: int,
         settings: OnnxRuntimeSettings = _DEFAULT,
         adjust: Callable[[ort.SessionOptions], None] = lambda options: None,

@@ -20,7 +20,7 @@ from enxuto.runtimes.onnxruntime import OnnxRuntimeModel
 from enxuto.runtimes.recording import RanNode, Recording, Tensor
 from enxuto.settings import OnnxRuntimeSettings
 
-_OPTIMIZED, _NAMED = "optimized.onnx", "named.onnx"
+_OPTIMIZED, _WEIGHTS = "optimized.onnx", "optimized.weights"
 _EVENT = "_kernel_time"
 _RUN = "model_run"
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -38,9 +38,10 @@ class OnnxRuntimeRecorder:
 
     def __init__(self, path: Path, threads: int, settings: OnnxRuntimeSettings, folder: Path) -> None:
         self._graph, self._prefix = folder / _OPTIMIZED, folder / "trace"
-        self._threads, self._settings = threads, settings
-        self._model = OnnxRuntimeModel(_named_nodes(path, folder / _NAMED), threads, settings, self._switched_on)
-        self._optimized = onnx.load(self._graph)
+        self._threads, self._settings, self._weights = threads, settings, path.parent
+        self._model = OnnxRuntimeModel(_named_nodes(path), threads, settings, self._switched_on)
+        self._optimized = onnx.load(self._graph, load_external_data=False)
+        (folder / _WEIGHTS).unlink(missing_ok=True)
         self._calls = self._settled = 0
         nodes = [node.op_type for graph in graphs(self._optimized.graph) for node in graph.node]
         self.nodes = len(nodes)
@@ -50,6 +51,8 @@ class OnnxRuntimeRecorder:
         options.enable_profiling = True
         options.profile_file_prefix = str(self._prefix)
         options.optimized_model_filepath = str(self._graph)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._weights))
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> None:
         self._model.run(feeds)
@@ -104,13 +107,10 @@ def name_nodes(model: ModelProto) -> bool:
     return changed
 
 
-def _named_nodes(path: Path, target: Path) -> Path:
-    """The same model where all nodes have names, since events go by them."""
-    model = onnx.load(path)
-    if not name_nodes(model):
-        return path
-    onnx.save(model, target)
-    return target
+def _named_nodes(path: Path) -> Path | bytes:
+    """The same model where all nodes have names, since events go by them; weights in other files stay there."""
+    model = onnx.load(path, load_external_data=False)
+    return model.SerializeToString() if name_nodes(model) else path
 
 
 def _calls(events: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
