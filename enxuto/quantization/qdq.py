@@ -200,11 +200,13 @@ class _Insertion:
         zero_points: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         """Let an input be read from integers stored in the file."""
-        if zero_points is None:
-            zero_points = np.zeros(scales.shape, dtype=integers.dtype)
         stored = self._editor.weight(name, integers)
-        parameters = self._weights_of(name, Affine(scales, zero_points))
-        restore = self._dequantize(stored, *parameters, f"{name}_real", axis)
+        if zero_points is None and integers.dtype == np.int32:  # nobody reads that of a bias, and it takes 4 bytes each
+            scale = self._editor.weight(f"{name}_scale", scales)
+            restore = self._dequantize(stored, scale, None, f"{name}_real", axis)
+        else:
+            zeros = np.zeros(scales.shape, dtype=integers.dtype) if zero_points is None else zero_points
+            restore = self._dequantize(stored, *self._weights_of(name, Affine(scales, zeros)), f"{name}_real", axis)
         self._graph.insert_before(node, restore)
         if position >= len(node.inputs):
             node.resize_inputs(position + 1)
@@ -217,10 +219,11 @@ class _Insertion:
         )
 
     def _dequantize(
-        self, stored: ir.Value, scale: ir.Value, zero_point: ir.Value, name: str, axis: int | None = None
+        self, stored: ir.Value, scale: ir.Value, zero_point: ir.Value | None, name: str, axis: int | None = None
     ) -> ir.Node:
         attributes: dict[str, int | float | str | list[int]] = {} if axis is None else {"axis": axis}
-        return self._editor.node("DequantizeLinear", [stored, scale, zero_point], name, attributes=attributes)
+        parameters = [scale] if zero_point is None else [scale, zero_point]
+        return self._editor.node("DequantizeLinear", [stored, *parameters], name, attributes=attributes)
 
 
 def _data(node: ir.Node) -> ir.Value:
