@@ -2,8 +2,8 @@
 
 A protocol buffer may be written in parts: a message that is given again is merged with what was given before. So the
 graph is written without its large weights first, and each of them follows as a graph with nothing else in it.
-What one file cannot hold (2 GiB) goes into a second one beside it, which is called by its SHA-256: so the model file
-says which weights it was written with.
+What is too much for one file (1 GiB) goes into a second one beside it, which is called by its SHA-256: so the model
+file says which weights it was written with.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from google.protobuf.message import EncodeError
 from enxuto.errors import BadInput
 from enxuto.graph.mapped import MappedTensor, forget_weights
 
-_LARGEST_FILE = 2**31 - 1
+_LARGEST_MESSAGE = 2**31 - 1
 """Of one protocol buffer."""
+_LARGEST_FILE = 2**30
+"""Half of that: a runtime that reads weights out of a protocol buffer holds them twice while it does."""
 _SPARE_BYTES = 1 << 26
 """For nodes, names and small weights."""
 _LARGE_TENSOR, _SMALL_TENSOR = 1 << 20, 1 << 10
@@ -90,7 +92,7 @@ def _serialized(model: ir.Model, without: Mapping[str, object] = {}) -> bytes:
         raise BadInput(
             f"The model cannot be written as ONNX: {error}",
             code="model_too_large",
-            hint=f"What is not weights must fit into one file of at most {_LARGEST_FILE} bytes.",
+            hint=f"What is not weights must fit into one file of at most {_LARGEST_MESSAGE} bytes.",
         ) from error
 
 
