@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from enxuto.beside import weights_beside
 from enxuto.earlier import read_earlier
-from enxuto.errors import BadInput
-from enxuto.execution.drive import Control, MemoryJournal, drive
-from enxuto.execution.files import FolderFiles
-from enxuto.execution.measuring import host_lock
-from enxuto.execution.process import StepRunner
-from enxuto.extra import require_local
 from enxuto.goal import Goal, Thresholds
 from enxuto.known_peaks import KnownPeaks
 from enxuto.machine import this_machine
@@ -24,23 +13,17 @@ from enxuto.metric import Metric
 from enxuto.preprocessing import Preprocessing
 from enxuto.processor import Processor
 from enxuto.recipe import Recipe
-from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport, Report
+from enxuto.report import BenchmarkReport, CompareReport, OptimizeReport, ProfileReport
 from enxuto.request import MARGIN, BenchmarkOptions, CompareOptions, OptimizeOptions, ProfileOptions
 from enxuto.scenario import Offline, Scenario, ServingGoal
-from enxuto.schema import Digest
 from enxuto.search.benchmark import benchmark as benchmark_plan
 from enxuto.search.compare import compare as compare_plan
-from enxuto.search.inspect import find_weights, gather_model, inspect_dataset, inspect_model
 from enxuto.search.optimize import optimize as optimize_plan
-from enxuto.search.plan import Plan, PlanFailed, Progress
 from enxuto.search.profile import profile as profile_plan
-from enxuto.search.render import render_report
 from enxuto.settings import RunSettings
-from enxuto.signature import DatasetInput, ModelInput, ModelInspection
+from enxuto.signature import ModelInspection
+from enxuto.workbench import OnProgress, workbench
 from enxuto.workload import Workload
-
-T = TypeVar("T")
-OnProgress = Callable[[Progress], None]
 
 
 def optimize(
@@ -89,7 +72,7 @@ def optimize(
         processors=list(processors),
     )
     known = earlier if earlier is None or isinstance(earlier, OptimizeReport) else read_earlier(earlier)
-    with _workbench(progress) as bench:
+    with workbench(progress) as bench:
         inputs = bench.model(model), bench.dataset(dataset), bench.dataset(calibration)
         plan = optimize_plan(request, *inputs, this_machine(), known)
         report = bench.drive(plan, deadline_s)
@@ -128,7 +111,7 @@ def compare(
         workload=workload or Workload(),
         seed=seed,
     )
-    with _workbench(progress) as bench:
+    with workbench(progress) as bench:
         report = bench.drive(
             compare_plan(request, bench.model(model), bench.model(against), bench.dataset(dataset), this_machine())
         )
@@ -172,7 +155,7 @@ def benchmark(
         deadline_s=deadline_s,
         seed=seed,
     )
-    with _workbench(progress) as bench:
+    with workbench(progress) as bench:
         plan = benchmark_plan(request, bench.model(model), bench.dataset(dataset), this_machine())
         report = bench.drive(plan, deadline_s)
         if out is not None:
@@ -205,7 +188,7 @@ def profile(
         seed=seed,
     )
     known, fingerprint = KnownPeaks(), this_machine().fingerprint
-    with _workbench(progress) as bench:
+    with workbench(progress) as bench:
         subject, beside = bench.model(model), None if against is None else bench.model(against)
         samples = bench.dataset(dataset)
         peaks = known.get(fingerprint, request.threads)
@@ -219,73 +202,5 @@ def profile(
 
 def inspect(model: str | Path) -> ModelInspection:
     """What a model file says of itself, read inside the sandbox."""
-    with _workbench(None) as bench:
+    with workbench(None) as bench:
         return bench.model(model).inspection
-
-
-class _Workbench:
-    """One verb's files and processes."""
-
-    def __init__(self, folder: Path, progress: OnProgress) -> None:
-        self._files = FolderFiles(folder / "files")
-        self._runner = StepRunner(self._files, scratch=folder / "scratch", measuring_lock=host_lock())
-        self._progress = progress
-        self._journal = MemoryJournal()
-
-    def drive(self, plan: Plan[T], deadline_s: float | None = None) -> T:
-        """A deadline is for searches alone: inspecting and rendering have no best so far."""
-        control = Control(progress=self._progress, deadline_s=deadline_s)
-        machine = this_machine().fingerprint
-        return drive(plan, self._runner, machine=machine, journal=self._journal, control=control)
-
-    def model(self, path: str | Path) -> ModelInput:
-        """A model whose weights lie in other files brings those that lie beside it."""
-        file, name = self._take(path), Path(path).name
-        try:
-            return self.drive(inspect_model(file, name))
-        except PlanFailed as failed:
-            if failed.finding.code != "external_data":
-                raise
-        places = weights_beside(Path(path), self.drive(find_weights(file, name)))
-        weights = {location: self._take(place) for location, place in places.items()}
-        gathered = self.drive(gather_model(file, name, weights))
-        self._files.put_beside(gathered, sorted(set(weights.values())))
-        return self.drive(inspect_model(gathered, name, self._files.beside(gathered)))
-
-    def dataset(self, path: str | Path | None) -> DatasetInput | None:
-        return None if path is None else self.drive(inspect_dataset(self._take(path), Path(path).name))
-
-    def _take(self, path: str | Path) -> Digest:
-        if not Path(path).is_file():
-            raise BadInput(f"There is no file '{path}'.", code="file_not_found", hint="Check the path.")
-        return self._files.add(Path(path))
-
-    def deliver(self, report: Report, out: Path, *, optimized: Digest | None = None) -> None:
-        """Write what a user takes away."""
-        document = self._files.folder / "report.json"
-        document.write_text(report.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
-        digest = self._files.add(document)
-        rendered = self.drive(render_report(digest))
-        out.mkdir(parents=True, exist_ok=True)
-        ours = {"optimized.onnx": optimized, "report.json": digest, "report.html": rendered.page}
-        beside = {digest: digest for digest in (self._files.beside(optimized) if optimized else ())}
-        for name, source in {**rendered.delivered, **beside, **ours}.items():
-            if source is not None:
-                _copy_whole(self._files.path(source), out / name)
-
-
-def _copy_whole(source: Path, target: Path) -> None:
-    """Copy so that a reader of the target sees all of it or what was there before."""
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.copyfile(source, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _workbench(progress: OnProgress | None) -> Iterator[_Workbench]:
-    require_local()
-    with tempfile.TemporaryDirectory(prefix="enxuto-") as folder:
-        yield _Workbench(Path(folder), progress or (lambda _: None))

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_queued_jobs: int = Field(1000, ge=1)
     """How many jobs of one tenant may wait at a time; one more is answered 429."""
 
-    step_memory_mb: int = Field(4096, ge=512)
+    step_memory_mb: int = Field(8192, ge=512)
     """Memory that the process of one step may take, in megabytes (10^6 bytes)."""
     step_time_s: float = Field(1800.0, gt=0)
     """Time that one step may take, in seconds."""

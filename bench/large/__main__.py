@@ -30,11 +30,11 @@ _MAKERS = {
 }
 _CHILD = """
 import json, resource, sys, time
-from enxuto.local import _workbench
+from enxuto.workbench import workbench
 from enxuto.steps import ApplyRecipe
 from enxuto.workload import Workload
 model, recipe = sys.argv[1], json.loads(sys.argv[2])
-with _workbench(None) as bench:
+with workbench(None) as bench:
     subject = bench.model(model)
     if recipe:
         step = ApplyRecipe.model_validate({"model": subject.file, "recipe": recipe, "calibration": None,
