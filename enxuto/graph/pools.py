@@ -20,6 +20,14 @@ _AXES_AS_INPUT = 18
 """The opset from which they are no attribute."""
 _FAR_BACK = 8
 """Nodes between a convolution and a pool: activations and a sum."""
+_KEEP_AXES = frozenset(
+    {
+        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "DequantizeLinear", "Div", "Elu", "Erf", "Gelu",
+        "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool", "Mish", "Mul", "PRelu", "QuantizeLinear",
+        "Relu", "Sigmoid", "Sub", "Tanh",
+    }
+)  # fmt: skip
+"""Of nodes between the two, those whose output has as many axes as what they read first."""
 
 
 def means_as_pools(model: ir.Model) -> int:
@@ -61,7 +69,7 @@ def _is_image(value: ir.Value) -> bool:
             return False
         if node.op_type == "Conv":
             return _rank_of_weight(node) == 4
-        if node.inputs[0] is None:
+        if node.op_type not in _KEEP_AXES or node.inputs[0] is None:
             return False
         value = node.inputs[0]
     return False

@@ -86,3 +86,24 @@ def test_between_integers_only_an_integer_pool_is_one(between: str, pool: str, o
     assert not found["GlobalAveragePool"]
     samples = samples_for(proto, 8)
     assert drift(outputs_of(proto, samples), outputs_of(done.model, samples)) < 0.05
+
+
+@pytest.mark.parametrize("shape", [[0, 8, 16], [0, 2, 4, 4, 4]], ids=["sequence", "volume"])
+def test_what_was_an_image_before_a_reshape_is_pooled_over_the_axes_it_has_since(
+    shape: list[int], tmp_path: Path
+) -> None:
+    axes = ", ".join(str(size) for size in (shape[1], *[1] * (len(shape) - 2)))
+    proto = parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        reshaped (float[batch, 3, 6, 6] x) => (float[batch, {axes}] y) {{
+            c = Conv<kernel_shape = [3, 3]>(x, w)
+            r = Elu(c)
+            f = Reshape(r, shape)
+            y = GlobalAveragePool(f)
+        }}""")
+    weight = np.random.default_rng(0).standard_normal((8, 3, 3, 3)).astype(np.float32)
+    for name, array in {"w": weight, "shape": np.array(shape)}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    samples = samples_for(proto, 8)
+    done = apply_technique(StaticInt8(), Work(ir.from_proto(proto)), context(tmp_path, samples)).model
+    assert drift(outputs_of(proto, samples), outputs_of(done, samples)) < 0.05
