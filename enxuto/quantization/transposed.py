@@ -6,12 +6,11 @@ transposed convolutions in integers: for it they are quantized as all others (``
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import array_of, in_default_domain, input_of, is_constant
-from enxuto.quantization.affine import WEIGHT_LIMIT, quantize_weight, spread, weight_scales
+from enxuto.quantization.affine import WEIGHT_LIMIT, quantize_weight, spread, takes_integers, weight_scales
 from enxuto.quantization.linear import groups_of_node
 
 _SMALLEST_ELEMENTS = 512
@@ -45,7 +44,7 @@ def _weight(node: ir.Node) -> tuple[ir.Value, int] | None:
     if weight is None or not is_constant(weight) or weight.dtype != ir.DataType.FLOAT or weight.is_graph_output():
         return None
     array = array_of(weight)
-    if array.size < _SMALLEST_ELEMENTS or not np.isfinite(array).all() or len(weight.consumers()) > 1:
+    if array.size < _SMALLEST_ELEMENTS or not takes_integers(array) or len(weight.consumers()) > 1:
         return None
     return weight, 1 if groups_of_node(node) == 1 else 0
 
