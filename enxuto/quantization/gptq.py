@@ -32,9 +32,13 @@ def compensated(
         symmetric: one zero point for all, in the middle.
         as_reference: levels from the range alone, and of weights as they were at the start of a run, as the reference
             takes them by default; else the best clipping of weights as they have become, whose outputs are closer.
+            The reference also drops weights of inputs that were always zero; else they are rounded to the nearest,
+            since what few samples never showed may come all the same.
     """
     inverse, dead = _inverse_root(hessian)
-    left = np.where(dead, np.float32(0), matrix).astype(np.float32)
+    left = matrix.astype(np.float32)
+    if as_reference:
+        left[:, dead] = 0
     outputs, inputs = matrix.shape
     done = nearest(in_blocks(left, block_size), bits, symmetric=symmetric)
     integers, scales = done.integers.reshape(outputs, -1), done.scales.copy()

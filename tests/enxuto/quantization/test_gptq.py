@@ -76,6 +76,18 @@ def test_inputs_that_are_always_zero_and_rows_that_blocks_do_not_divide_are_fine
     assert error_of_outputs(weight, inputs, real[:, :70]) < 0.02
 
 
+@pytest.mark.parametrize("block_size", [32, 128])
+def test_inputs_that_calibration_never_showed_are_worth_rounding_to_the_nearest(block_size: int) -> None:
+    weight, inputs = matrix_and_inputs()
+    shown = inputs[:400].copy()
+    shown[:, ::4] = 0
+    hessian = (shown.T @ shown).astype(np.float64)
+    plain = nearest(in_blocks(weight, block_size), 4, symmetric=False).real().reshape(weight.shape)
+    found = compensated(weight, hessian, 4, block_size, symmetric=False).real().reshape(weight.shape)
+    assert error_of_outputs(weight, shown, found) < error_of_outputs(weight, shown, plain)
+    assert error_of_outputs(weight, inputs[400:], found) < 1.2 * error_of_outputs(weight, inputs[400:], plain)
+
+
 def test_a_hessian_is_the_sum_over_all_samples_but_padding(tmp_path: Path) -> None:
     model = ir.from_onnx_text("""
         <ir_version: 8, opset_import: ["" : 17]>
