@@ -47,7 +47,7 @@ def try_recipes(
         yield from try_recipe(trials, recipe, begin + share * position / len(recipes))
         costs.append(trials.meter.spent_s - before_s)
         left = _without_idle(trials, recipe)
-        if left and left not in recipes:
+        if left and left not in recipes and not _is_known(trials, left):
             recipes.insert(position + 1, left)
 
 
@@ -56,6 +56,11 @@ def _without_idle(trials: Trials, recipe: Recipe) -> Recipe | None:
     finding = trials.findings.get(recipe_name(recipe))
     idle = _IDLE.get(finding.code) if finding and not trials.request.recipe else None
     return [each for each in recipe if each.kind != idle] if idle else None
+
+
+def _is_known(trials: Trials, recipe: Recipe) -> bool:
+    """Whether it stands among the candidates, as what an earlier search tried does."""
+    return any(candidate.name == recipe_name(recipe) for candidate in trials.candidates)
 
 
 def try_recipe(trials: Trials, recipe: Recipe, fraction: float) -> Generator[Task, Reply, None]:

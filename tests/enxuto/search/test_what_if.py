@@ -15,6 +15,7 @@ from enxuto.report import Measurements, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
 from enxuto.search.trial import LATE
+from enxuto.signature import ModelInput
 from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
 from enxuto.techniques import MagnitudePruning
 from enxuto.workload import Workload
@@ -27,9 +28,12 @@ FACTS = {"static_int8": FAST, "dynamic_int8": SMALL, "graph_optimization": LOSSY
 PLAIN = Workload(runtimes=["onnxruntime"])
 
 
-def ask(world: World, goal: Goal, earlier: OptimizeReport | None = None, /, **changes: object) -> OptimizeReport:
+def ask(
+    world: World, goal: Goal, earlier: OptimizeReport | None = None, /, *, model: ModelInput | None = None,
+    **changes: object,
+) -> OptimizeReport:  # fmt: skip
     request = OptimizeOptions.model_validate({"goal": goal, "workload": PLAIN} | changes)
-    plan = optimize(request, a_model(), a_dataset(), None, this_machine(), earlier)
+    plan = optimize(request, model or a_model(), a_dataset(), None, this_machine(), earlier)
     return drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
 
 
@@ -66,6 +70,17 @@ def test_recipes_that_the_earlier_goal_did_not_ask_for_are_tried(earlier: Optimi
     applied = [recipe_name(step.recipe) for step in world.done if isinstance(step, ApplyRecipe)]
     assert len(applied) == len(set(applied))
     assert not {"static_int8", "graph_optimization"} & set(applied), "they were tried before"
+
+
+def test_what_is_left_of_a_recipe_is_not_tried_where_the_earlier_search_did():
+    facts = {**FACTS, "transformer_fusion → static_int8": Facts(fails={"apply_recipe": "nothing_to_fuse"})}
+    model = a_model(operators={"Conv": 3, "Gemm": 2, "Erf": 3})
+    first = ask(World(facts), Goal(minimize="size"), model=model)
+    report = ask(World(facts), Goal(), first, model=model)
+    names = [candidate.name for candidate in report.candidates]
+    assert "transformer_fusion → static_int8" in names
+    assert len(names) == len(set(names))
+    assert (report.verdict, report.winner) == ("improved", "static_int8")
 
 
 def test_other_runtimes_are_looked_at_where_time_counts_now_and_did_not_before():
