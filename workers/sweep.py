@@ -111,8 +111,8 @@ class Sweep:
         found = resumable.overdue(self._parts)
         for id_ in (*found.expired, *found.strays):
             with suppress(Locked):  # it is written to just now
-                resumable.remove(self._parts, [id_])
-                _log.info("upload_removed", upload=id_)
+                if resumable.remove_overdue(self._parts, id_):
+                    _log.info("upload_removed", upload=id_)
 
     def _delete_unused_blobs(self) -> None:
         """Grace is for bytes on their way to being used: an upload whose row is not written yet, a step's files."""

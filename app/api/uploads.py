@@ -18,7 +18,7 @@ from app.api.schemas import UploadPage, UploadResource
 from app.api.views import upload_view
 from app.core import resumable
 from app.core.errors import BadRequest, Conflict, Unprocessable, UnsupportedMedia
-from app.core.growing import growing
+from app.core.growing import busy, growing
 from app.core.parts import Parts
 from app.core.records import UploadRecord
 
@@ -132,6 +132,7 @@ async def append_to_upload(
     else:
         _check_offset(record, asked)
         _check_announced(request, record, parts)
+        await _check_nothing_more(request, record)
     return Response(status_code=204, headers=tus.state_headers(record))
 
 
@@ -144,12 +145,14 @@ async def delete_upload(id: Annotated[str, Path()], caller: CallerDep, parts: Pa
 
 def _delete(parts: Parts, caller: Caller, id_: str) -> None:
     resumable.find(parts, caller.tenant, id_)
-    resumable.remove(parts, [id_])
+    resumable.remove(parts, id_)
 
 
 def _opened(parts: Parts, caller: Caller, id_: str, asked: int | None, size_bytes: int | None) -> UploadRecord:
     """The row as it is now that nobody else writes, its length set where this request brings it."""
     record = resumable.find(parts, caller.tenant, id_)
+    if record.sha256:  # finished since it was looked at
+        raise busy()
     _check_offset(record, asked)
     if size_bytes is None or size_bytes == record.length_bytes:
         return record
@@ -202,6 +205,12 @@ def _check_offset(record: UploadRecord, asked: int | None) -> None:
             hint="Ask for the offset (HEAD), and go on from there.",
             headers={"Upload-Offset": str(record.offset_bytes)},
         )
+
+
+async def _check_nothing_more(request: Request, record: UploadRecord) -> None:
+    async for chunk in request.stream():
+        if chunk:
+            raise beyond_the_end(record.offset_bytes)
 
 
 def _check_announced(request: Request, record: UploadRecord, parts: Parts) -> None:

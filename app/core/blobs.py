@@ -124,6 +124,13 @@ class Blobs:
             path.replace(self._place(digest))
         _sync_folder(self.folder)
 
+    def freshen(self, digest: Digest) -> bool:
+        """Count a blob's age anew, as if it were put in place again; whether there is one."""
+        with self._lock(fcntl.LOCK_SH), suppress(FileNotFoundError):
+            os.utime(self._place(digest))
+            return True
+        return False
+
     def unused_for(self, age_s: float) -> Iterator[Digest]:
         """Blobs that were last put in place longer ago than this."""
         with os.scandir(self.folder) as entries:

@@ -35,6 +35,7 @@ class Growing:
                 code="content_missing",
                 hint="Upload the file again, and tell the operator: the data folder has lost a file.",
             )
+        os.ftruncate(self._file.fileno(), offset_bytes)  # on a full disk this makes the room that a flush wants
         self._file.seek(offset_bytes)
         self._file.truncate(offset_bytes)
 
@@ -52,10 +53,10 @@ class Growing:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def keep(self, digest: Digest) -> None:
-        """Make it the blob of this digest."""
-        os.fchmod(self._file.fileno(), 0o400)
-        os.fsync(self._file.fileno())
+        """Make it the blob of this digest. Read-only comes last: what a crash leaves here is opened to be written."""
+        self.sync()
         self._blobs.put_in_place(self._path, digest)
+        os.fchmod(self._file.fileno(), 0o400)
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -84,7 +85,7 @@ def _lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise _busy() from error
+        raise busy() from error
 
 
 def _drop_if_gone(path: Path, descriptor: int) -> None:
@@ -94,10 +95,10 @@ def _drop_if_gone(path: Path, descriptor: int) -> None:
     except FileNotFoundError:
         same = False
     if not same:
-        raise _busy()
+        raise busy()
 
 
-def _busy() -> Locked:
+def busy() -> Locked:
     return Locked(
         "Another request writes to this upload just now.",
         code="upload_locked",

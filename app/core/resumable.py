@@ -7,7 +7,6 @@ the file holds beyond is cut off by the next request. The caller owns no transac
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -89,14 +88,19 @@ def is_whole(record: UploadRecord) -> bool:
 def settle(parts: Parts, record: UploadRecord, file: Growing | None = None) -> Digest:
     """The digest of an upload that is whole, its bytes in the blob store; may be called again after a crash.
 
-    The row names the blob before the bytes become it, so that the sweep finds it used.
+    The row names the blob before the bytes become it, so that the sweep finds it used. Whoever asks has a blob's grace
+    to use the bytes, also where the upload is deleted or expires meanwhile.
     """
-    if record.sha256 and parts.blobs.holds(record.sha256):
+    if record.sha256 and parts.blobs.freshen(record.sha256):
         return record.sha256
     if file is None:
         with growing(parts.blobs, record.id) as own:
+            record = find(parts, record.tenant, record.id)
+            if record.sha256 and parts.blobs.freshen(record.sha256):  # somebody was quicker; this file is new and empty
+                own.remove()
+                return record.sha256
             own.cut(record.offset_bytes)
-            return settle(parts, find(parts, record.tenant, record.id), own)
+            return settle(parts, record, own)
     digest = file.digest()
     with parts.writing() as session, session.begin():
         session.get_one(UploadRecord, record.id).sha256 = digest
@@ -105,14 +109,28 @@ def settle(parts: Parts, record: UploadRecord, file: Growing | None = None) -> D
     return digest
 
 
-def remove(parts: Parts, ids: Collection[str]) -> None:
-    """Forget uploads; what else needs their bytes keeps them. Raises Locked while one is written to."""
-    for id_ in ids:
-        with growing(parts.blobs, id_) as file:
-            with parts.writing() as session, session.begin():
-                session.execute(delete(BlobUse).where(BlobUse.owner == id_))
-                session.execute(delete(UploadRecord).where(UploadRecord.id == id_))
-            file.remove()
+def remove(parts: Parts, id_: str) -> None:
+    """Forget an upload; what else needs its bytes keeps them. Raises Locked while it is written to."""
+    with growing(parts.blobs, id_) as file:
+        _forget(parts, id_, file)
+
+
+def remove_overdue(parts: Parts, id_: str) -> bool:
+    """Likewise, unless bytes came since it was found overdue; whether it is gone."""
+    with growing(parts.blobs, id_) as file:
+        with parts.reading() as session:
+            record = session.get(UploadRecord, id_)
+        if record and record.expires_at > utc_now():
+            return False
+        _forget(parts, id_, file)
+        return True
+
+
+def _forget(parts: Parts, id_: str, file: Growing) -> None:
+    with parts.writing() as session, session.begin():
+        session.execute(delete(BlobUse).where(BlobUse.owner == id_))
+        session.execute(delete(UploadRecord).where(UploadRecord.id == id_))
+    file.remove()
 
 
 @dataclass(frozen=True)

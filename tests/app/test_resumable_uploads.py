@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import resource
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -157,7 +159,8 @@ def test_more_than_was_announced_is_refused(service: LiveService) -> None:
     assert problem(send(service.http, place, iter([b"x" * 8, b"x" * 8]), 0)) == (413, "upload_exceeds_length")
     assert offset_of(service.http, place) == 0
     assert send(service.http, place, b"1234567890", 0).status_code == 204
-    assert problem(send(service.http, place, b"x", 10)) == (413, "upload_exceeds_length")
+    for more in (b"x", iter([b"x"])):
+        assert problem(send(service.http, place, more, 10)) == (413, "upload_exceeds_length")
     assert send(service.http, place, b"", 10).status_code == 204
     assert service.holds(b"1234567890")
 
@@ -344,6 +347,67 @@ def test_a_crash_at_the_end_is_made_good(parts: Parts, monkeypatch: pytest.Monke
     with parts.reading() as session:
         assert session.scalars(select(BlobUse.sha256).where(BlobUse.owner == record.id)).all() == [digest]
     assert list(parts.blobs.growing.iterdir()) == []
+
+
+def test_a_crash_before_the_blob_is_there_leaves_a_file_that_is_opened_again(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = written(parts, b"1234567890", 10)
+
+    def crash(self: Blobs, path: Path, digest: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Blobs, "put_in_place", crash)
+    with pytest.raises(KeyboardInterrupt):
+        resumable.settle(parts, record)
+    monkeypatch.undo()
+    assert (parts.blobs.growing / record.id).stat().st_mode & 0o200, "who is not root writes to no read-only file"
+    digest = resumable.settle(parts, record)
+    assert parts.blobs.path(digest).stat().st_mode & 0o777 == 0o400
+
+
+def test_who_comes_second_to_finish_an_upload_has_its_bytes_too(parts: Parts) -> None:
+    seen_by_both = written(parts, b"1234567890", 10)
+    first = resumable.settle(parts, seen_by_both)
+    assert resumable.settle(parts, seen_by_both) == first
+    assert list(parts.blobs.growing.iterdir()) == []
+
+
+def test_bytes_that_go_on_after_an_upload_was_found_overdue_keep_it(parts: Parts) -> None:
+    record = written(parts, b"12345", 10)
+    change(parts.settings, record.id, expires_at=utc_now() - timedelta(seconds=1))
+    assert resumable.overdue(parts).expired == [record.id]
+    resumable.advance(parts, record.id, 5)  # of a request that began before
+    assert not resumable.remove_overdue(parts, record.id)
+    assert resumable.find(parts, "default", record.id).offset_bytes == 5
+    assert (parts.blobs.growing / record.id).read_bytes() == b"12345"
+
+
+def test_bytes_on_their_way_into_a_model_outlive_their_upload(parts: Parts) -> None:
+    record = written(parts, b"1234567890", 10)
+    resumable.settle(parts, record)
+    time.sleep(0.3)
+    digest = resumable.settle(parts, resumable.find(parts, "default", record.id))
+    resumable.remove(parts, record.id)
+    parts.blobs.delete(digest, older_than_s=0.2)  # as the sweep does
+    assert parts.blobs.holds(digest)
+
+
+def test_a_file_is_cut_though_the_disk_has_no_room_for_what_waits_to_be_written(parts: Parts) -> None:
+    record = written(parts, b"12345", 10)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with suppress(OSError), growing.growing(parts.blobs, record.id) as file:
+        file.cut(5)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, unlimited[1]))
+        try:
+            file.write(b"67890")
+            with pytest.raises(OSError, match="File too large"):
+                file.sync()
+            with suppress(OSError):
+                file.cut(5)
+            assert (parts.blobs.growing / record.id).read_bytes() == b"12345"
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 
 
 def test_when_it_expires_is_told_in_universal_time_whatever_zone_the_database_speaks_in(parts: Parts) -> None:
