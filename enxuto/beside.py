@@ -24,7 +24,7 @@ def weights_beside(model: Path, names: Iterable[str]) -> dict[str, Path]:
 
 
 def _found(name: str, folders: list[Path]) -> Path:
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    path = next((folder / name for folder in folders if _is_file(folder / name)), None)
     if path is None:
         raise BadInput(
             f"The model keeps weights in '{name}', and there is no such file beside it.",
@@ -38,3 +38,11 @@ def _found(name: str, folders: list[Path]) -> Path:
             hint="Put the model and the files of its weights into one folder.",
         )
     return path
+
+
+def _is_file(path: Path) -> bool:
+    """A name that no file can have is that of none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

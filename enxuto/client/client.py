@@ -128,6 +128,12 @@ class Client(Verbs):
         for file in model.files:  # first: so that the model is never there without them
             if not _is_below(file.path):
                 raise _unlike("one below the model's folder", f"path '{file.path[:80]}' of a file")
+            if target.parent / file.path == target:
+                raise BadInput(
+                    f"The model keeps weights in '{file.path[:80]}', and cannot have that name itself.",
+                    code="name_taken",
+                    hint="Name another file for the model itself: download(id, 'model.onnx').",
+                )
             place = f"{address}/files/{quote(file.path)}"
             transfer.download(self._transport, place, file, target.parent / file.path)
         return transfer.download(self._transport, f"{address}/content", model, target)

@@ -16,10 +16,10 @@ from typing import BinaryIO
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from enxuto.beside import weights_beside
 from enxuto.client.errors import DamagedUpload, NotFound, Problem
 from enxuto.client.transfer import sha256
 from enxuto.client.transport import Transport
-from enxuto.errors import BadInput
 
 _PIECE_BYTES = 16 << 20
 _TUS = {"Tus-Resumable": "1.0.0"}
@@ -38,6 +38,8 @@ class _Seen(BaseModel):
     id: str
     offset_bytes: int
     length_bytes: int | None = None
+    sha256: str | None = None
+    """Once it is whole."""
     metadata: dict[str, str] = {}
 
 
@@ -62,7 +64,7 @@ def send(transport: Transport, path: Path, digest: str) -> str:
 
 def upload_model(transport: Transport, path: Path, beside: Sequence[str], *, wait_s: float) -> httpx.Response:
     """Send a model with the files beside it that hold its weights. May be repeated: what is there is not sent again."""
-    places = {path.name: path, **{name: _below(path.parent, name) for name in beside}}
+    places = {path.name: path, **weights_beside(path, beside)}
     digests = {name: sha256(place) for name, place in places.items()}
     files = [{"path": name, "upload": send(transport, place, digests[name])} for name, place in places.items()]
     answer = transport.send(
@@ -76,23 +78,6 @@ def upload_model(transport: Transport, path: Path, beside: Sequence[str], *, wai
     )
     _check(answer, digests, path.name)
     return answer
-
-
-def _below(folder: Path, name: str) -> Path:
-    """Files below the model's folder only, whatever a model or a link in it says."""
-    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise BadInput(
-            f"The model keeps weights in '{name}', which is not below its own folder.",
-            code="external_data",
-            hint="Put the model and the files of its weights into one folder.",
-        )
-    if not (folder / name).is_file():
-        raise BadInput(
-            f"The model keeps weights in '{name}', and there is no such file beside it.",
-            code="file_not_found",
-            hint="Put the model and the files of its weights into one folder.",
-        )
-    return folder / name
 
 
 def _check(answer: httpx.Response, digests: Mapping[str, str], name: str) -> None:
@@ -113,7 +98,8 @@ def _begun(transport: Transport, digest: str, size: int) -> str | None:
         page = _Page.model_validate_json(transport.get("/v1/uploads", {"limit": 200}).content)
     except ValidationError:
         return None
-    same = [one for one in page.items if one.metadata.get("sha256") == digest and one.length_bytes == size]
+    said = [one for one in page.items if one.metadata.get("sha256") == digest and one.length_bytes == size]
+    same = [one for one in said if one.sha256 in (None, digest)]  # a file may have changed while it was sent
     return max(same, key=lambda one: one.offset_bytes).id if same else None
 
 

@@ -149,6 +149,39 @@ def test_a_file_that_changed_while_it_was_sent_is_told(
         resumable.upload_model(way, model, ["w/weights.bin"], wait_s=0)
 
 
+def test_an_upload_of_other_bytes_is_not_taken_for_the_file_that_it_says_it_is(
+    service: LiveService, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(os.urandom(PIECE))
+    digest, good = hashlib.sha256(path.read_bytes()).hexdigest(), path.read_bytes()
+    path.write_bytes(os.urandom(PIECE))  # it changes after it was hashed, and back
+    with transport(service.url) as way:
+        damaged = resumable.send(way, path, digest)
+        path.write_bytes(good)
+        upload = resumable.send(way, path, digest)
+    assert upload != damaged
+    assert service.http.get(f"/v1/uploads/{upload}").json()["sha256"] == digest
+
+
+def test_a_model_given_by_a_link_goes_with_the_weights_beside_the_file_that_it_leads_to(
+    service: LiveService, model: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.onnx"
+    link.symlink_to(model)
+    with Client(service.url) as client:
+        sent = client._send("models", link, wait_s=0).json()
+    assert [file["path"] for file in sent["files"]] == ["w/weights.bin"]
+    assert sent["name"] == "link.onnx"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop"])
+def test_a_name_that_no_file_can_have_is_told(service: LiveService, model: Path, name: str) -> None:
+    (model.parent / "loop").symlink_to("loop")
+    with transport(service.url) as way, pytest.raises(BadInput, match="no such file beside it"):
+        resumable.upload_model(way, model, [name], wait_s=0)
+
+
 def test_a_missing_file_and_a_link_out_of_the_folder_are_told_before_anything_is_sent(
     service: LiveService, model: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +201,15 @@ def test_a_model_comes_home_with_the_files_beside_it(service: LiveService, model
         client.download(sent["id"], tmp_path / "home" / "copy.onnx")
     assert (tmp_path / "home/copy.onnx").read_bytes() == model.read_bytes()
     assert (tmp_path / "home/w/weights.bin").read_bytes() == (model.parent / "w/weights.bin").read_bytes()
+
+
+def test_a_model_does_not_take_the_place_of_its_weights(service: LiveService, model: Path, tmp_path: Path) -> None:
+    (model.parent / "w/weights.bin").rename(model.with_name("weights.bin"))
+    with transport(service.url) as way:
+        sent = resumable.upload_model(way, model, ["weights.bin"], wait_s=0).json()
+    with Client(service.url) as client, pytest.raises(BadInput, match="cannot have that name itself"):
+        client.download(sent["id"], tmp_path / "home" / "weights.bin")
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("path", ["../w.bin", "/etc/w.bin", "a/../../w.bin", "a\\w.bin", ""])
