@@ -19,18 +19,24 @@ _EVERY_S = 0.05
 _MADVISE = ctypes.CDLL(None, use_errno=True).madvise
 _MADVISE.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
-_READ_ONLY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r--[sp] \S+ \S+ \d+ +(/.*)$", re.MULTILINE)
+_MAP = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S{3})[sp] \S+ \S+ \d+ +(/.*)$", re.MULTILINE)
+_READ_ONLY = "r--"
 
 Extent = tuple[int, int]
 """Address and length in bytes."""
 
 
 def weight_maps(model: Path) -> list[Extent]:
-    """Where this process has mapped files that lie beside a model, to be read only."""
+    """Where this process has mapped files that lie beside a model, to be read only.
+
+    A library may lie there as well: the loader has written addresses into parts of it that can only be read since, and
+    that no file gives back. Such a file is mapped to be run, or written, too.
+    """
     folder = model.resolve().parent
-    maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-    files = ((int(start, 16), int(end, 16), Path(name)) for start, end, name in _READ_ONLY.findall(maps))
-    return [(start, end - start) for start, end, name in files if name.parent == folder and name.name != model.name]
+    maps = _MAP.findall(Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace"))
+    others = {name for _, _, access, name in maps if access != _READ_ONLY} | {str(folder / model.name)}
+    weights = {name for *_, name in maps if name not in others and Path(name).parent == folder}
+    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end, _, name in maps if name in weights]
 
 
 def give_back(maps: list[Extent]) -> None:

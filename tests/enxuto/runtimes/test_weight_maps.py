@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ctypes
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,12 @@ def test_other_files_that_are_mapped_are_none_of_a_models(apart: Path, tmp_path:
     model = load_model(apart, OpenVinoSettings())
     assert model.inputs
     assert not weight_maps(tmp_path / "elsewhere" / "alone.onnx")
+
+
+def test_a_library_beside_a_model_keeps_what_the_loader_wrote_into_it(tmp_path: Path) -> None:
+    """Giving its pages back ends the process."""
+    library = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libstdc++" in line)
+    shutil.copy(library, tmp_path / "beside.so")
+    assert ctypes.CDLL(str(tmp_path / "beside.so"))
+    assert str(tmp_path / "beside.so") in Path("/proc/self/maps").read_text()
+    assert not weight_maps(tmp_path / "model.onnx")
