@@ -104,5 +104,5 @@ def _outputs(model: LoadedModel, batch: Batch) -> dict[str, np.ndarray]:
 
 
 def _by_name(model: LoadedModel, batch: Batch, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Copies: an output keeps all that its session ever allocated from being freed, the weights too."""
+    """Copies: an output that outlives its session keeps room for all that a call computed (record 44)."""
     return {name: batch.cut(array).copy() for name, array in _outputs(model, batch).items() if name in names}

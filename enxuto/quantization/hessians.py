@@ -96,7 +96,7 @@ def _rows(values: np.ndarray, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
             code="values_not_finite",
             hint="Check the samples, or run the original model on them.",
         )
-    # A copy, always: an output keeps all that its session ever allocated from being freed, the weights too.
+    # A copy, always: an output that outlives its session keeps room for all that a call computed (record 44).
     return rows.astype(np.float32)
 
 
