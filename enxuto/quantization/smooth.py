@@ -115,7 +115,7 @@ def _divide_norm(editor: Editor, group: Group, scales: np.ndarray) -> bool:
         return False
     for position, value in given.items():
         name = f"{value.name}_smooth"
-        norm.replace_input_with(position, editor.weight(name, array_of(value).reshape(-1) / scales))
+        norm.replace_input_with(position, editor.weight(name, array_of(value) / scales))
     return True
 
 

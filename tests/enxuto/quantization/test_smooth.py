@@ -156,6 +156,24 @@ def test_the_gain_of_an_rms_normalization_takes_the_factors(tmp_path: Path) -> N
     assert drift(before, outputs_of(smooth.model, given)) < 0.6 * drift(before, outputs_of(plain.model, given))
 
 
+def test_a_gain_that_adds_an_axis_goes_on_adding_it(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        scaled (float[batch, 32] x) => (float[1, batch, 64] y) {
+            n = Softmax(x)
+            m = Mul(n, gain)
+            y = MatMul(m, w)
+        }""")
+    random = np.random.default_rng(0)
+    for name, shape in {"gain": (1, 1, 32), "w": (32, 64)}.items():
+        array = np.exp(random.standard_normal(shape)).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    given = {"x": random.standard_normal((16, 32)).astype(np.float32)}
+    done = apply_technique(SmoothQuant(), Work(ir.from_proto(proto)), context(tmp_path, given))
+    (before,), (after,) = outputs_of(proto, given), outputs_of(done.model, given)
+    np.testing.assert_allclose(after, before, rtol=1e-5, strict=True)
+
+
 def test_int8_loses_less_behind_it(tmp_path: Path) -> None:
     proto = with_outliers(tiny.causal())
     before = loss_in_int8(proto, ir.from_proto(proto), tmp_path)
