@@ -60,7 +60,7 @@ class StaticInt8(Technique):
     recurrent: bool = Field(
         False,
         description="Also compute LSTM layers in integers, quantized at run time as dynamic_int8 does it, by an "
-        "operator that onnxruntime alone has.",
+        "operator of onnxruntime's own. OpenVINO reads it too, but for layers with peepholes.",
     )
     layout: Literal["onnxruntime", "openvino"] = Field(
         "onnxruntime",
