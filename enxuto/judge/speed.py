@@ -19,6 +19,9 @@ from enxuto.steps import Estimate
 RESAMPLES = 10_000
 _BOOTSTRAP_FROM = 5
 """Fewer values than this cannot bound their own mean by resampling: the resampled means never leave their range."""
+_RESAMPLED_UP_TO = 0.95
+"""Beyond, the same is true of more of them: resampling alone missed 5 to 7 % of the time at 99 % over five or six
+loads, and 1 % with Student's t."""
 
 SpeedVerdict = Literal["improved", "no_gain", "regressed", "inconclusive"]
 
@@ -26,7 +29,7 @@ SpeedVerdict = Literal["improved", "no_gain", "regressed", "inconclusive"]
 def speedup(load_ratios: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Estimate:
     """Geometric mean of the ratio of each fresh load, with a two-sided interval.
 
-    The expanded percentile bootstrap over loads; Student's t for fewer than five.
+    The expanded percentile bootstrap over loads; Student's t for fewer than five; the wider of both beyond 95 %.
 
     Raises:
         ValueError: fewer than two loads, which carry no interval, or a ratio that is not positive.
@@ -37,7 +40,10 @@ def speedup(load_ratios: Sequence[float], *, confidence: float = 0.95, seed: int
         raise ValueError(f"ratios of times are positive, not {min(load_ratios)}")
     logs = [math.log(ratio) for ratio in load_ratios]
     one_sided = (1 + confidence) / 2
-    low, high = _bootstrap_bounds(logs, one_sided, seed) if len(logs) >= _BOOTSTRAP_FROM else _t_bounds(logs, one_sided)
+    low, high = _bounds(logs, one_sided, seed)
+    if len(logs) >= _BOOTSTRAP_FROM and confidence > _RESAMPLED_UP_TO:
+        wide = _t_bounds(logs, one_sided)
+        low, high = min(low, wide[0]), max(high, wide[1])
     return Estimate(value=math.exp(fmean(logs)), low=math.exp(low), high=math.exp(high), confidence=confidence)
 
 
@@ -51,6 +57,10 @@ def speed_verdict(speedup: Estimate, margin: float) -> SpeedVerdict:
     if slower <= speedup.low and speedup.high <= faster:
         return "no_gain"
     return "inconclusive"
+
+
+def _bounds(logs: list[float], one_sided: float, seed: int) -> tuple[float, float]:
+    return _bootstrap_bounds(logs, one_sided, seed) if len(logs) >= _BOOTSTRAP_FROM else _t_bounds(logs, one_sided)
 
 
 def _bootstrap_bounds(logs: list[float], one_sided: float, seed: int) -> tuple[float, float]:

@@ -54,6 +54,15 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(loads: int, monkey
     assert 0.89 <= covered <= 0.99
 
 
+@pytest.mark.parametrize("loads", [5, 6])
+def test_what_is_held_to_more_is_wrong_as_seldom_as_it_says(loads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resampled means stay within the range of the loads, and five lie to one side of the truth 6 % of the time."""
+    monkeypatch.setattr("enxuto.judge.speed.RESAMPLES", 500)
+    draw = random.Random(11)  # noqa: S311 - a simulation
+    estimates = [speedup([draw.lognormvariate(0, 0.013) for _ in range(loads)], confidence=0.99) for _ in range(500)]
+    assert sum(not estimate.low <= 1 <= estimate.high for estimate in estimates) <= 0.02 * len(estimates)
+
+
 def test_one_load_carries_no_interval() -> None:
     with pytest.raises(ValueError, match="at least two"):
         speedup([1.2])
