@@ -79,11 +79,14 @@ class StaticInt8(Technique):
     def requires(self, work: Work, context: Context) -> None:
         from enxuto.graph.normalize import normalized
         from enxuto.quantization.points import OPERATORS
+        from enxuto.quantization.recurrent import lstms
         from enxuto.quantization.suitable import require_float_linears
         from enxuto.quantization.transposed import transposed_elements
 
         model = normalized(work.model)
-        require_float_linears(model, OPERATORS, transposed_elements(model.graph))
+        layers = lstms(model.graph) if self.recurrent else []
+        others = transposed_elements(model.graph) + sum(layer.elements for layer in layers)
+        require_float_linears(model, OPERATORS, others)
 
     def apply(self, work: Work, context: Context) -> Work:
         from enxuto.quantization.range_choice import RangeChoice

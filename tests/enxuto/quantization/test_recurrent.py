@@ -112,3 +112,23 @@ def test_layers_behind_convolutions_are_quantized_with_them(tmp_path: Path) -> N
     assert not counts["LSTM"]
     assert counts["QuantizeLinear"]
     assert drift(outputs_of(proto, given), outputs_of(found, given)) < 0.1
+
+
+def test_layers_count_where_convolutions_in_front_hold_next_to_nothing(tmp_path: Path) -> None:
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        listening (float[batch, 4, 12] x) => (float[1, batch, 96] h) {
+            c = Conv<kernel_shape = [3], pads = [1, 1]>(x, kernel)
+            t = Transpose<perm = [2, 0, 1]>(c)
+            y, h = LSTM<hidden_size = 96>(t, w, r)
+        }""")
+    random = np.random.default_rng(0)
+    for name, shape in {"kernel": (8, 4, 3), "w": (1, 384, 8), "r": (1, 384, 96)}.items():
+        array = (random.standard_normal(shape) / 5).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    given = {"x": random.standard_normal((16, 4, 12)).astype(np.float32)}
+    work = Work(ir.from_proto(proto))
+    done = apply_technique(StaticInt8(recurrent=True), work, context(tmp_path, given)).model
+    assert "DynamicQuantizeLSTM" in {node.op_type for node in done.graph}
+    with pytest.raises(NotApplicable, match="nothing would be gained"):
+        apply_technique(StaticInt8(), work, context(tmp_path, given))
