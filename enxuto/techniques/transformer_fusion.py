@@ -14,9 +14,9 @@ class TransformerFusion(Technique):
     """Writes attention, GELU and layer normalization as one operator each where exporters wrote many small ones.
 
     Outputs stay the same up to rounding; where an exporter guards against samples of nothing but padding, those samples
-    may give other numbers. Three fused operators of onnxruntime's are not written, since they were slower
-    than their parts: SkipLayerNormalization (75 µs against 16 for an addition and a normalization of 46 × 384 numbers),
-    BiasGelu (41 against 37) and QAttention.
+    may give other numbers, and so may masks that hold anything but zeros and ones. Three fused operators of
+    onnxruntime's are not written, since they were slower than their parts: SkipLayerNormalization (75 µs against 16 for
+    an addition and a normalization of 46 × 384 numbers), BiasGelu (41 against 37) and QAttention.
     """
 
     max_drift: ClassVar[float] = 1e-4
