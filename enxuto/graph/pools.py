@@ -22,9 +22,9 @@ _FAR_BACK = 8
 """Nodes between a convolution and a pool: activations and a sum."""
 _KEEP_AXES = frozenset(
     {
-        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "DequantizeLinear", "Div", "Elu", "Erf", "Gelu",
-        "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool", "Mish", "Mul", "PRelu", "QuantizeLinear",
-        "Relu", "Sigmoid", "Sub", "Tanh",
+        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "DequantizeLinear", "Div", "Elu", "Erf",
+        "FastGelu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool", "Mish", "Mul", "PRelu",
+        "QuantizeLinear", "Relu", "Sigmoid", "Softplus", "Sub", "Sum", "Tanh",
     }
 )  # fmt: skip
 """Of nodes between the two, those whose output has as many axes as what they read first."""
