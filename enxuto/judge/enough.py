@@ -7,7 +7,7 @@ import math
 from enxuto.judge.paired_score import upper_bound
 from enxuto.steps import Drop
 
-_MOST_SAMPLES = 10**9
+_MOST_SAMPLES = 10**7
 
 
 def samples_to_decide(drop: Drop, limit: float) -> int | None:

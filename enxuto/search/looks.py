@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, permutations
 
 from enxuto.goal import Goal
 from enxuto.judge.chance import chance_of_proof
@@ -20,8 +21,9 @@ from enxuto.search.choose import broken_constraints, candidate_cost
 from enxuto.search.variants import changes_results
 
 MOST_LOOKS = 3
-_SPENT = 0.8
-"""Of what is left, by each look but the last one: the first one's bound is hardly wider than if it were alone."""
+_SPENT_FIRST = 0.8
+"""By the first of several looks, whose bound is hardly wider then than if it were alone; the others share the rest: the
+last one is the safest, and the one that an answer hangs on where no other was proven."""
 _SUREST = 0.95
 """No forecast is surer: speed may not hold either, and samples that chose flatter."""
 
@@ -49,14 +51,10 @@ class Prospects:
 
 
 def plan_looks(prospects: Prospects, first: Candidate, most: int = MOST_LOOKS) -> list[Look]:
-    """The first candidate, and those to fall back on while each adds to what is to be expected."""
-    planned = [first]
-    while len(planned) < most:
-        plans = [[*planned, other] for other in _others(prospects, planned)]
-        longer = max(plans, key=lambda plan: _expected(prospects, plan), default=planned)
-        if _expected(prospects, longer) <= _expected(prospects, planned):
-            break
-        planned = longer
+    """The first candidate, and those to fall back on of which most is to be expected, each in its place."""
+    others = _others(prospects, first)
+    plans = [[first, *more] for count in range(most) for more in permutations(others, count) if _differ(more)]
+    planned = max(plans, key=lambda plan: _expected(prospects, plan), default=[first])
     held_to = confidences(asked(prospects.goal), len(planned))
     return [Look(*each) for each in zip(planned, held_to, strict=True)]
 
@@ -73,23 +71,26 @@ def confidences(confidence: float, looks: int) -> list[float]:
     """
     if confidence <= 0.5:
         return [confidence] * looks
-    left, found = 1 - confidence, []
-    for look in range(looks):
-        spent = left * (_SPENT if look < looks - 1 else 1.0)
-        found.append(round(1 - spent, 12))
-        left -= spent
-    return found
+    if looks == 1:
+        return [confidence]
+    wrong = 1 - confidence
+    further = (1 - _SPENT_FIRST) * wrong / (looks - 1)
+    return [round(1 - spent, 12) for spent in (_SPENT_FIRST * wrong, *[further] * (looks - 1))]
 
 
-def _others(prospects: Prospects, planned: Sequence[Candidate]) -> list[Candidate]:
-    """Those that gain, and that answer otherwise than what is to be looked at already."""
+def _others(prospects: Prospects, first: Candidate) -> list[Candidate]:
+    """Those that gain, and that answer otherwise than the first."""
     return [
         each
         for each in prospects.candidates
         if each.model
         and _gain(prospects, each) > math.log1p(prospects.margin)
-        and not any(_answers_alike(each, other) for other in planned)
+        and not _answers_alike(each, first)
     ]
+
+
+def _differ(candidates: Sequence[Candidate]) -> bool:
+    return not any(_answers_alike(*pair) for pair in combinations(candidates, 2))
 
 
 def _answers_alike(one: Candidate, other: Candidate) -> bool:
