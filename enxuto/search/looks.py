@@ -83,9 +83,7 @@ def _others(prospects: Prospects, first: Candidate) -> list[Candidate]:
     return [
         each
         for each in prospects.candidates
-        if each.model
-        and _gain(prospects, each) > math.log1p(prospects.margin)
-        and not _answers_alike(each, first)
+        if each.model and _gain(prospects, each) > math.log1p(prospects.margin) and not _answers_alike(each, first)
     ]
 
 
