@@ -17,4 +17,4 @@ def recipes_for(trials: Trials, goal: Goal) -> list[Recipe]:
         calibrated=trials.splits.calibration is not None,
         batch_size=trials.request.workload.batch_size,
     )
-    return [laid_out(recipe, trials.usual.runtime) for recipe in proposed]
+    return [laid_out(trials, recipe, trials.usual.runtime) for recipe in proposed]

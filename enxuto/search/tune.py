@@ -73,6 +73,8 @@ def _try(
         fraction = begin + share * position / len(new)
         made = yield from lay_out(trials, base, settings, fraction)
         variant = _variant(made, settings, trials)
+        if made is not base:  # another file, of which other things are to be known
+            variant = variant.model_copy(update={"notes": [*made.notes, *variant.notes]})
         trials.candidates.append(variant)
         tried.append(variant.name)
         yield from _score(trials, variant, made, fraction, fully=fully)
@@ -81,7 +83,7 @@ def _try(
 
 def _names(trials: Trials, base: Candidate, settings: RunSettings) -> set[str]:
     """What the candidate would be called under these settings: as it is, and laid out for their runtime."""
-    recipe = laid_out(base.recipe, settings.runtime)
+    recipe = laid_out(trials, base.recipe, settings.runtime)
     anew = base if recipe == base.recipe else base.model_copy(update={"name": recipe_name(recipe)})
     return {_variant(each, settings, trials).name for each in (base, anew)}
 

@@ -15,6 +15,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import Reply
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
+from enxuto.signature import ModelInput
 from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency, MeasureMemory
 from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
@@ -38,9 +39,9 @@ def on(runtime: str, *, times: float = 1.0, **changes: object) -> Callable[[Fact
 
 def search(
     world: World, request: OptimizeOptions | None = None, *, control: Control | None = None, machine: Machine = MACHINE,
-    journal: MemoryJournal | None = None,
+    journal: MemoryJournal | None = None, model: ModelInput | None = None,
 ) -> OptimizeReport:  # fmt: skip
-    plan = optimize(request or OptimizeOptions(), a_model(), a_dataset(), None, machine)
+    plan = optimize(request or OptimizeOptions(), model or a_model(), a_dataset(), None, machine)
     return drive(plan, world, machine="here", journal=journal or MemoryJournal(), control=control or Control())
 
 
@@ -183,12 +184,23 @@ def _timed_settings(world: World) -> list[RunSettings]:
     return [subject.settings for step in timed for subject in step.subjects]
 
 
-def test_under_openvino_integers_are_laid_out_for_it() -> None:
+def test_under_openvino_integers_are_laid_out_for_it_where_that_pays() -> None:
     laid_out = Facts(speedup=2.3, size_bytes=990_000, drop=0.001)
-    report = search(World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out}))
+    world = World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out})
+    model = a_model(operators={"Conv": 3, "HardSwish": 3, "Gemm": 1})
+    report = search(world, model=model)
+    assert any("laid out for OpenVINO" in note for note in row(report, report.winner or "").notes)
     assert report.winner == "static_int8(layout=openvino) @ openvino fixed shapes"
     assert {candidate.settings.runtime for candidate in report.candidates if "layout" in candidate.name} == {"openvino"}
     assert not any(each.name.startswith("static_int8 @ openvino") for each in report.candidates)
+
+
+def test_where_one_file_is_fast_under_both_runtimes_no_other_is_made() -> None:
+    laid_out = Facts(speedup=2.3, size_bytes=990_000, drop=0.001)
+    world = World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out}, under=on("openvino", times=1.3))
+    report = search(world, model=a_model(operators={"Conv": 3, "Relu": 3, "Add": 1, "Gemm": 1}))
+    assert report.winner == "static_int8 @ openvino fixed shapes"
+    assert not any("layout" in each.name for each in report.candidates)
 
 
 def test_where_openvino_alone_runs_models_nothing_is_laid_out_for_another() -> None:
