@@ -10,15 +10,17 @@ docs/decisions).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from functools import cached_property
+from itertools import chain, combinations, permutations
 
 from enxuto.goal import Goal
 from enxuto.judge.chance import chance_of_proof
 from enxuto.report import Baseline, Candidate
 from enxuto.search.choose import broken_constraints, candidate_cost
 from enxuto.search.variants import changes_results
+from enxuto.search.verdict import objective_gain
 
 MOST_LOOKS = 3
 _SPENT_FIRST = 0.8
@@ -49,14 +51,33 @@ class Prospects:
     """Samples that prove."""
     margin: float
 
+    @cached_property
+    def worst_cost(self) -> float | None:
+        """Of an original that misses a constraint: it is worse than any candidate. None where it meets them all."""
+        if not broken_constraints(self.goal, self.original.model.size_bytes, self.original.selection):
+            return None
+        costs = (candidate_cost(self.goal, each) for each in self.candidates)
+        return 2 * max((cost for cost in costs if cost < math.inf), default=0.0)
+
+
+@dataclass(frozen=True)
+class _Forecast:
+    """What is expected of a look at a candidate: worked out once, though it stands in thousands of plans."""
+
+    candidate: Candidate
+    gain: float
+    chances: dict[float, float]
+    """To be proven, by the confidence that it is held to."""
+
 
 def plan_looks(prospects: Prospects, first: Candidate, most: int = MOST_LOOKS) -> list[Look]:
     """The first candidate, and those to fall back on of which most is to be expected, each in its place."""
-    others = _others(prospects, first)
-    plans = [[first, *more] for count in range(most) for more in permutations(others, count) if _differ(more)]
-    planned = max(plans, key=lambda plan: _expected(prospects, plan), default=[first])
-    held_to = confidences(asked(prospects.goal), len(planned))
-    return [Look(*each) for each in zip(planned, held_to, strict=True)]
+    held_to = [confidences(asked(prospects.goal), looks) for looks in range(1, max(most, 1) + 1)]
+    levels = set(chain.from_iterable(held_to))
+    begin, *others = (_forecast(prospects, each, levels) for each in [first, *_others(prospects, first)])
+    plans = [[begin, *more] for count in range(len(held_to)) for more in permutations(others, count) if _differ(more)]
+    planned = max(plans, key=lambda plan: _expected(plan, held_to[len(plan) - 1]))
+    return [Look(*each) for each in zip((each.candidate for each in planned), held_to[len(planned) - 1], strict=True)]
 
 
 def asked(goal: Goal) -> float:
@@ -87,8 +108,8 @@ def _others(prospects: Prospects, first: Candidate) -> list[Candidate]:
     ]
 
 
-def _differ(candidates: Sequence[Candidate]) -> bool:
-    return not any(_answers_alike(*pair) for pair in combinations(candidates, 2))
+def _differ(plan: Sequence[_Forecast]) -> bool:
+    return not any(_answers_alike(one.candidate, other.candidate) for one, other in combinations(plan, 2))
 
 
 def _answers_alike(one: Candidate, other: Candidate) -> bool:
@@ -96,13 +117,18 @@ def _answers_alike(one: Candidate, other: Candidate) -> bool:
     return bool(same_file) and not changes_results(one.settings, other.settings)
 
 
-def _expected(prospects: Prospects, plan: Sequence[Candidate]) -> float:
+def _forecast(prospects: Prospects, candidate: Candidate, levels: Iterable[float]) -> _Forecast:
+    chances = {confidence: _chance(prospects, candidate, confidence) for confidence in levels}
+    return _Forecast(candidate, _gain(prospects, candidate), chances)
+
+
+def _expected(plan: Sequence[_Forecast], held_to: Sequence[float]) -> float:
     """What a plan is expected to gain: each look's gain by the chance that it is reached and proven."""
     total, reached, likeliest = 0.0, 1.0, 0.0
-    for candidate, confidence in zip(plan, confidences(asked(prospects.goal), len(plan)), strict=True):
-        chance = _chance(prospects, candidate, confidence)
+    for look, confidence in zip(plan, held_to, strict=True):
+        chance = look.chances[confidence]
         held = _after(likeliest, chance)
-        total += reached * held * _gain(prospects, candidate)
+        total += reached * held * look.gain
         reached *= 1 - held
         likeliest = max(likeliest, chance)
     return total
@@ -124,21 +150,9 @@ def _chance(prospects: Prospects, candidate: Candidate, confidence: float) -> fl
 
 def _gain(prospects: Prospects, candidate: Candidate) -> float:
     """Logarithm of how many times better than the original; one that misses a constraint is worse than all others."""
-    original, goal = prospects.original, prospects.goal
-    cost = candidate_cost(goal, candidate)
-    if broken_constraints(goal, original.model.size_bytes, original.selection):
-        known = [each for one in prospects.candidates if (each := candidate_cost(goal, one)) < math.inf]
-        worst = 2 * max(known, default=cost)
-    else:
-        worst = _cost_of_original(prospects)
-    return math.log(worst / cost) if 0 < cost < math.inf and worst else 0.0
-
-
-def _cost_of_original(prospects: Prospects) -> float:
-    match prospects.goal.objective:
-        case "size":
-            return float(prospects.original.model.size_bytes)
-        case "memory":
-            return float(prospects.original.selection.memory_bytes or 0)
-        case _:
-            return 1.0
+    goal, original = prospects.goal, prospects.original
+    if prospects.worst_cost is not None:
+        cost = candidate_cost(goal, candidate)
+        return math.log(prospects.worst_cost / cost) if cost < math.inf else 0.0
+    gain = objective_gain(goal, original, candidate, original.selection, candidate.selection)
+    return math.log(gain.value) if gain else 0.0
