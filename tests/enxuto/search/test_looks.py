@@ -11,7 +11,7 @@ from enxuto.execution.drive import Control, MemoryJournal, drive
 from enxuto.goal import Goal, MaxDrop
 from enxuto.judge.chance import chance_of_proof
 from enxuto.machine import this_machine
-from enxuto.report import OptimizeReport
+from enxuto.report import Candidate, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.looks import MOST_LOOKS, confidences
 from enxuto.search.optimize import optimize
@@ -27,12 +27,12 @@ FACTS = {"static_int8": FAST, "dynamic_int8": SAFE}
 PLAIN = Workload(runtimes=["onnxruntime"])
 
 
-def search(world: World, goal: Goal | None = None, **how: object) -> OptimizeReport:
+def search(
+    world: World, goal: Goal | None = None, *, earlier: OptimizeReport | None = None, control: Control | None = None
+) -> OptimizeReport:
     request = OptimizeOptions(workload=PLAIN, goal=goal or Goal())
-    earlier = how.get("earlier")
-    plan = optimize(request, a_model(), a_dataset(), None, this_machine(), earlier)  # type: ignore[arg-type]
-    control = how.get("control") or Control()
-    return drive(plan, world, machine="here", journal=MemoryJournal(), control=control)  # type: ignore[arg-type]
+    plan = optimize(request, a_model(), a_dataset(), None, this_machine(), earlier)
+    return drive(plan, world, machine="here", journal=MemoryJournal(), control=control or Control())
 
 
 def loses_more(facts: Facts) -> Facts:
@@ -46,7 +46,11 @@ def test_what_is_likelier_to_be_proven_is_confirmed_where_the_best_is_not():
     looks = [(each.candidate, each.confidence, each.verdict) for each in report.confirmations]
     assert looks == [("static_int8", 0.96, "inconclusive"), ("dynamic_int8", 0.99, "improved")]
     confirmed = {each.name: each.confirmation for each in report.candidates if each.confirmation}
-    held_to = {name: (seen.drop.confidence, seen.speedup.confidence) for name, seen in confirmed.items()}  # type: ignore[union-attr]
+    held_to = {
+        name: (seen.drop.confidence, seen.speedup.confidence)
+        for name, seen in confirmed.items()
+        if seen.drop and seen.speedup
+    }
     assert held_to == {"static_int8": (0.96, 0.96), "dynamic_int8": (0.99, 0.99)}
     assert "Looked at before it: static_int8" in report.why
     assert "at 99\u00a0% confidence" in report.why
@@ -162,9 +166,9 @@ def test_a_look_of_an_earlier_search_that_was_held_to_less_is_taken_anew():
     assert "evaluate_model" in world.kinds()
 
 
-def _held_to(candidate):  # type: ignore[no-untyped-def]
+def _held_to(candidate: Candidate) -> Candidate:
     seen = candidate.confirmation
-    if seen is None:
+    if seen is None or seen.drop is None:
         return candidate
     drop = seen.drop.model_copy(update={"confidence": 0.95})
     return candidate.model_copy(update={"confirmation": seen.model_copy(update={"drop": drop})})

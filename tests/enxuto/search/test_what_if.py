@@ -15,6 +15,7 @@ from enxuto.report import Measurements, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
 from enxuto.search.trial import LATE
+from enxuto.settings import RunSettings
 from enxuto.signature import ModelInput
 from enxuto.steps import ApplyRecipe, EvaluateModel, MeasureLatency
 from enxuto.techniques import MagnitudePruning
@@ -84,8 +85,10 @@ def test_what_is_left_of_a_recipe_is_not_tried_where_the_earlier_search_did():
 
 
 def test_other_runtimes_are_looked_at_where_time_counts_now_and_did_not_before():
+    def fast(facts: Facts, _: RunSettings) -> Facts:
+        return replace(facts, speedup=2 * facts.speedup)
+
     both = Workload()
-    fast = lambda facts, settings: replace(facts, speedup=2 * facts.speedup)  # noqa: E731
     first = ask(World(FACTS, under=fast), Goal(minimize="size"), workload=both)
     assert not any("@" in each.name for each in first.candidates)
     world = World(FACTS, under=fast)
