@@ -130,12 +130,8 @@ class OpenVinoModel:
         return _specs(model.inputs, axes_in), _specs(model.outputs, axes_out)
 
 
-def can_compute_in(precision: str) -> bool:
+def can_compute_in(core: openvino.Core, precision: str) -> bool:
     """Whether this processor computes in this precision; what OpenVINO would have to imitate does not count."""
-    return _computes_in(openvino.Core(), precision)
-
-
-def _computes_in(core: openvino.Core, precision: str) -> bool:
     if precision == "f32":
         return True
     if precision == "bf16" and not this_machine().has_bfloat16:
@@ -144,7 +140,7 @@ def _computes_in(core: openvino.Core, precision: str) -> bool:
 
 
 def _check_precision(core: openvino.Core, settings: OpenVinoSettings) -> None:
-    if not _computes_in(core, settings.precision):
+    if not can_compute_in(core, settings.precision):
         raise BadInput(
             f"This processor ({this_machine().processor}) does not compute in {settings.precision}.",
             code="precision_not_supported",
