@@ -70,6 +70,11 @@ def cost(goal: Goal, size_bytes: int, seen: Measurements) -> float:
             return 1 / seen.speedup.value if seen.speedup else float("inf")
 
 
+def wants_time(goal: Goal) -> bool:
+    """Whether a candidate is told by how long calls take."""
+    return goal.objective in ("latency", "throughput") or goal.p95_ms is not None
+
+
 def best(goal: Goal, candidates: list[Candidate], confirming: int, margin: float) -> Candidate | None:
     """The candidate to confirm: the best objective among those whose drop can be proven on the samples that are left.
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from enxuto.goal import Goal
 from enxuto.recipe import Recipe, recipe_name
 from enxuto.report import Candidate
-from enxuto.search.choose import candidate_cost
+from enxuto.search.choose import candidate_cost, wants_time
 from enxuto.search.costs import affords, call_s, pace
 from enxuto.search.layer_times import layer_scores
 from enxuto.search.layouts import in_usual_layout
@@ -49,7 +49,7 @@ def mix(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Tas
     base = _leading_in_four_bits(trials, goal) or leading_integers(trials, goal)
     if base is None or trials.splits.selection is None or not _could_win(trials, goal, base):
         return []
-    lossy, timed = _loses(goal, base), _wants_time(goal)
+    lossy, timed = _loses(goal, base), wants_time(goal)
     scoring_s = _RUNS_TO_SCORE * _SAMPLES * call_s(trials)
     if not (lossy or timed) or not affords(trials, _LOOKING_S * pace(trials) + scoring_s):
         return []
@@ -117,10 +117,6 @@ def _loses(goal: Goal, candidate: Candidate) -> bool:
     """Whether accuracy is worth buying back: what was lost, or may have been, comes near what may be."""
     drop, limit = candidate.selection.drop, goal.max_drop
     return bool(drop and limit and drop.value > _FAITHFUL_SHARE * limit.value)
-
-
-def _wants_time(goal: Goal) -> bool:
-    return goal.objective in ("latency", "throughput") or goal.p95_ms is not None
 
 
 def _score_layers(trials: Trials, base: Candidate, timed: bool, fraction: float) -> Generator[Task, Reply, None]:

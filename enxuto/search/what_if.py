@@ -16,7 +16,7 @@ from enxuto.machine import Machine
 from enxuto.recipe import recipe_name
 from enxuto.report import Candidate, OptimizeReport
 from enxuto.request import OptimizeOptions
-from enxuto.search.choose import candidate_cost
+from enxuto.search.choose import candidate_cost, wants_time
 from enxuto.search.groundwork import calibrate, evaluate_original
 from enxuto.search.halving import look_at_new, look_at_speed
 from enxuto.search.plan import Reply, Task
@@ -124,7 +124,7 @@ def _try_new(trials: Trials, goal: Goal, begin: float, share: float) -> Generato
 
 def _look_at_all(trials: Trials, goal: Goal, begin: float, share: float) -> Generator[Task, Reply, None]:
     """As a search does of what it made: under every runtime, and briefly timed where that is many."""
-    if _wants_time(goal):
+    if wants_time(goal):
         yield from make_again(trials, trials.alive())
     yield from try_on_other_runtimes(trials, goal, begin, share / 2)
     reject(trials, goal, surely=True)
@@ -135,7 +135,7 @@ def _wants_other_runtimes(trials: Trials, goal: Goal) -> bool:
     """Whether time counts now, and did not for the earlier goal: then no other runtime was looked at."""
     usual = trials.usual.runtime
     several = len(set(trials.request.workload.runtimes)) > 1
-    return _wants_time(goal) and several and all(each.settings.runtime == usual for each in trials.candidates)
+    return wants_time(goal) and several and all(each.settings.runtime == usual for each in trials.candidates)
 
 
 def _missing(trials: Trials, goal: Goal) -> list[Candidate]:
@@ -153,8 +153,4 @@ def _lacks(goal: Goal, candidate: Candidate) -> bool:
     timed = seen.speedup is not None
     weighed = seen.memory_bytes is not None
     wants_memory = goal.objective == "memory" or goal.memory_mb is not None
-    return (_wants_time(goal) and not timed) or (wants_memory and not weighed)
-
-
-def _wants_time(goal: Goal) -> bool:
-    return goal.objective in ("latency", "throughput") or goal.p95_ms is not None
+    return (wants_time(goal) and not timed) or (wants_memory and not weighed)
