@@ -16,7 +16,7 @@ _FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 def fields(file: BufferedReader, message: range) -> Iterator[tuple[int, int | range]]:
     """Number of each field with what it holds: a whole number, or where its bytes lie.
 
-    Fields of a fixed width are passed over. The file may be read elsewhere in between. Raises ValueError for no message.
+    Fields of a fixed width are passed over. The file may be read elsewhere in between. ValueError: it is no message.
     """
     at = message.start
     while at < message.stop:
