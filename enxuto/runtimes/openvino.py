@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 # Importing OpenVINO tells its makers so, unless this package is missing.
@@ -49,6 +50,8 @@ class OpenVinoModel:
     compiled: openvino.CompiledModel
     """Not there before the first call of a model that is compiled for its shapes."""
     _request: openvino.InferRequest
+    _mapped: openvino.Model | None
+    """What was read, where its weights are mapped: holds the maps while memory of them is given back."""
 
     def __init__(
         self, path: Path, threads: int, settings: OpenVinoSettings = _DEFAULT, *, record: bool = False
@@ -86,7 +89,7 @@ class OpenVinoModel:
             self._fix_to(shapes)
         try:
             if shapes not in self._ran:
-                with giving_back(self._maps):  # some weights are packed by the first call
+                with self._giving_back():  # some weights are packed by the first call
                     self._request.start_async(arrays, share_inputs=True)
                     self._request.wait()
                 self._ran.add(shapes)
@@ -116,10 +119,13 @@ class OpenVinoModel:
         self._fixed_to = shapes
 
     def _compile(self, model: openvino.Model) -> None:
-        self._maps = weight_maps(self._path)
-        with giving_back(self._maps):
+        self._mapped = model if weight_maps(self._path) else None
+        with self._giving_back():
             self.compiled = self._core.compile_model(model, _DEVICE, self._config)
         self._request = self.compiled.create_infer_request()
+
+    def _giving_back(self) -> AbstractContextManager[None]:
+        return giving_back(self._path) if self._mapped is not None else nullcontext()
 
     def _read(self) -> openvino.Model:
         frontend = FrontEndManager().load_by_framework("onnx")

@@ -39,29 +39,29 @@ def weight_maps(model: Path) -> list[Extent]:
     return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end, _, name in maps if name in weights]
 
 
-def give_back(maps: list[Extent]) -> None:
-    """Where the kernel does not take it, memory stays as it was."""
-    for start, length in maps:
+def give_back(model: Path) -> None:
+    """Where the kernel does not take it, memory stays as it was.
+
+    Looked up each time: where a map is gone, something else may lie that no file could bring back.
+    """
+    for start, length in weight_maps(model):
         _MADVISE(start, length, mmap.MADV_DONTNEED)
 
 
 @contextmanager
-def giving_back(maps: list[Extent]) -> Iterator[None]:
-    """Again and again while a runtime reads its weights."""
-    if not maps:
-        yield
-        return
+def giving_back(model: Path) -> Iterator[None]:
+    """Again and again while a runtime reads its weights. Whoever calls this holds what holds the maps."""
     done = threading.Event()
-    thread = threading.Thread(target=_until, args=(done, maps), daemon=True)
+    thread = threading.Thread(target=_until, args=(done, model), daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join()
-        give_back(maps)
+        give_back(model)
 
 
-def _until(done: threading.Event, maps: list[Extent]) -> None:
+def _until(done: threading.Event, model: Path) -> None:
     while not done.wait(_EVERY_S):
-        give_back(maps)
+        give_back(model)

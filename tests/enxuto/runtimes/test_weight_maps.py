@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from enxuto.settings import OpenVinoSettings
 
 _WIDTH = 2048
 _WEIGHT_BYTES = 4 * _WIDTH**2
+_FOLDED = 1024
+"""Width of a weight that OpenVINO still computes with at load."""
 
 
 @pytest.fixture
@@ -60,3 +63,20 @@ def test_a_library_beside_a_model_keeps_what_the_loader_wrote_into_it(tmp_path: 
     assert ctypes.CDLL(str(tmp_path / "beside.so"))
     assert str(tmp_path / "beside.so") in Path("/proc/self/maps").read_text()
     assert not weight_maps(tmp_path / "model.onnx")
+
+
+def test_memory_that_comes_after_weights_were_folded_is_left_alone(tmp_path: Path) -> None:
+    """Nothing but the model that was read holds their map, and what is allocated next may come to lie in its place."""
+    proto = parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        folded (float[batch, {_FOLDED}] x) => (float[batch, {_FOLDED}] y) {{ f = Mul(w, w)  y = MatMul(x, f) }}""")
+    proto.graph.initializer.append(numpy_helper.from_array(np.full((_FOLDED, _FOLDED), 2, np.float32), "w"))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = load_model(tmp_path / "m.onnx", OpenVinoSettings())
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    others = [mmap.mmap(-1, 1 << 20, flags=private) for _ in range(64)]  # filled from the first gap that is free
+    for each in others:
+        each.write(b"1")
+    answer = model.run({"x": np.ones((2, _FOLDED), np.float32)})[0]
+    assert [each[0] for each in others] == [ord("1")] * len(others)
+    np.testing.assert_array_equal(answer, np.full((2, _FOLDED), 4 * _FOLDED, np.float32))
