@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from app.api.receive import Received, too_large
-from app.api.schemas import ModelBody
+from app.api.requests import ModelBody
 from app.core import resumable
 from app.core.errors import Fault, NotFound, NotReady, Unprocessable
 from app.core.parts import Parts

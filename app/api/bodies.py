@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.deps import PartsDep
 from app.api.problem import faults_of
 from app.api.receive import refuse_encoded
-from app.api.schemas import AnyJobBody, JobBodyAdapter, ModelBody, RenameBody
+from app.api.requests import AnyJobBody, JobBodyAdapter, ModelBody, RenameBody
 from app.core.errors import BadRequest, Fault, TooLarge, Unprocessable, UnsupportedMedia
 
 T = TypeVar("T")

@@ -23,7 +23,8 @@ from app.api.deps import (
 )
 from app.api.pages import Filters, page_of
 from app.api.receive import receive
-from app.api.schemas import DatasetPage, DatasetResource, FileName, UploadState
+from app.api.requests import FileName
+from app.api.schemas import DatasetPage, DatasetResource, UploadState
 from app.api.take_in import take_in
 from app.api.views import dataset_view
 from app.core.records import DatasetRecord

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from app.api.problem import Problem
-from app.api.schemas import JobBodyAdapter, ModelBody, RenameBody
+from app.api.requests import JobBodyAdapter, ModelBody, RenameBody
 
 Document = dict[str, Any]
 

@@ -26,7 +26,8 @@ from app.api.deps import (
 )
 from app.api.pages import Filters, page_of
 from app.api.receive import receive
-from app.api.schemas import FileName, ModelPage, ModelResource, UploadState
+from app.api.requests import FileName
+from app.api.schemas import ModelPage, ModelResource, UploadState
 from app.api.take_in import take_in
 from app.api.views import model_view
 from app.core.errors import NotFound

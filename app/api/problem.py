@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from app.api.schemas import FILE_NAME, FILE_PATH, TARGET_NAME
+from app.api.requests import FILE_NAME, FILE_PATH, TARGET_NAME
 from app.core.errors import (
     BadRequest,
     Broken,

@@ -16,7 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from python_multipart.multipart import parse_options_header
 
 from app.api.form import OneFile
-from app.api.schemas import FILE_NAME
+from app.api.requests import FILE_NAME
 from app.core.blobs import Blobs, Incoming
 from app.core.errors import BadRequest, Stalled, StorageFull, TooLarge, Unprocessable, UnsupportedMedia
 from app.core.settings import Settings

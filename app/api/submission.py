@@ -12,14 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.api import estimates
 from app.api.deps import Caller
-from app.api.schemas import (
-    AnyJobBody,
-    BenchmarkBody,
-    CompareBody,
-    OptimizeBody,
-    ProfileBody,
-    ValidatedJob,
-)
+from app.api.requests import AnyJobBody, BenchmarkBody, CompareBody, OptimizeBody, ProfileBody
+from app.api.schemas import ValidatedJob
 from app.core import jobs
 from app.core.blobs import Blobs
 from app.core.earlier import earlier_job, has_measured, read_report

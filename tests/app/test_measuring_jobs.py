@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.api import examples
-from app.api.schemas import JobBodyAdapter
+from app.api.requests import JobBodyAdapter
 from app.core.results import SLOWEST_NODES, result_of
 from enxuto.report import BenchmarkReport, ProfileReport
 from tests.support import reports

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from app.api.schemas import JobBodyAdapter
+from app.api.requests import JobBodyAdapter
 from enxuto.render.repeat import repeat_http, repeat_line
 from enxuto.report import Report
 from enxuto.request import BenchmarkOptions, CompareOptions, ProfileOptions
