@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from enxuto.beside import weights_beside
 from enxuto.errors import BadInput
-from enxuto.execution.drive import Control, MemoryJournal, drive
+from enxuto.execution.drive import Control, MemoryJournal, RunStep, drive
 from enxuto.execution.files import FolderFiles
 from enxuto.execution.measuring import host_lock
 from enxuto.execution.process import StepRunner
@@ -29,11 +29,11 @@ OnProgress = Callable[[Progress], None]
 
 
 class Workbench:
-    """One verb's files and processes."""
+    """One verb's files and processes; what runs its steps may be wrapped by who watches them."""
 
     def __init__(self, folder: Path, progress: OnProgress) -> None:
         self._files = FolderFiles(folder / "files")
-        self._runner = StepRunner(self._files, scratch=folder / "scratch", measuring_lock=host_lock())
+        self.runner: RunStep = StepRunner(self._files, scratch=folder / "scratch", measuring_lock=host_lock())
         self._progress = progress
         self._journal = MemoryJournal()
 
@@ -41,7 +41,7 @@ class Workbench:
         """A deadline is for searches alone: inspecting and rendering have no best so far."""
         control = Control(progress=self._progress, deadline_s=deadline_s)
         machine = this_machine().fingerprint
-        return drive(plan, self._runner, machine=machine, journal=self._journal, control=control)
+        return drive(plan, self.runner, machine=machine, journal=self._journal, control=control)
 
     def model(self, path: str | Path) -> ModelInput:
         """A model whose weights lie in other files brings those that lie beside it."""

@@ -9,13 +9,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
-import enxuto
-from enxuto.execution.process import StepRunner
+from enxuto.execution.drive import RunStep
 from enxuto.goal import Goal, MaxDrop
+from enxuto.machine import this_machine
 from enxuto.report import OptimizeReport
+from enxuto.request import OptimizeOptions
+from enxuto.search.optimize import optimize
 from enxuto.steps import Outcome, Step
+from enxuto.workbench import workbench
 
 _LOOK_EVERY_S = 0.02
 
@@ -39,24 +41,29 @@ class Whole:
 
 def search(model: Path, data: Path | None, goal: str, deadline_s: float | None) -> Whole:
     """The smallest file, or the quickest, that loses 1 % at most."""
-    peaks: dict[str, Peak] = defaultdict(Peak)
-
-    class Recording(StepRunner):
-        def __call__(self, step: Step, *, stop: Callable[[], bool]) -> Outcome:
-            began, peak = time.monotonic(), peaks[step.kind]
-            with _watching() as seen:
-                outcome = super().__call__(step, stop=stop)
-            peak.steps += 1
-            peak.failed += outcome.status == "failed"
-            peak.took_s += time.monotonic() - began
-            peak.peak_bytes = max(peak.peak_bytes, *seen)
-            return outcome
-
     asked = Goal.model_validate({"minimize": goal, "max_drop": MaxDrop(value=0.01) if data else None})
+    peaks: dict[str, Peak] = defaultdict(Peak)
     began = time.monotonic()
-    with patch("enxuto.local.StepRunner", Recording):
-        report = enxuto.optimize(model, data, asked, deadline_s=deadline_s)
+    with workbench(None) as bench:
+        bench.runner = _recording(bench.runner, peaks)
+        request = OptimizeOptions(goal=asked, deadline_s=deadline_s)
+        plan = optimize(request, bench.model(model), bench.dataset(data), None, this_machine())
+        report = bench.drive(plan, deadline_s)
     return Whole(report, dict(peaks), time.monotonic() - began)
+
+
+def _recording(run: RunStep, peaks: dict[str, Peak]) -> RunStep:
+    def recorded(step: Step, *, stop: Callable[[], bool]) -> Outcome:
+        began, peak = time.monotonic(), peaks[step.kind]
+        with _watching() as seen:
+            outcome = run(step, stop=stop)
+        peak.steps += 1
+        peak.failed += outcome.status == "failed"
+        peak.took_s += time.monotonic() - began
+        peak.peak_bytes = max(peak.peak_bytes, *seen)
+        return outcome
+
+    return recorded
 
 
 def rows(whole: Whole, size_bytes: int) -> Iterator[str]:
