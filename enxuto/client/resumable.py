@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from enxuto.client.transfer import sha256
 from enxuto.client.transport import Transport
 
 _PIECE_BYTES = 16 << 20
+_PAGE = 200
 _TUS = {"Tus-Resumable": "1.0.0"}
 _WRONG_OFFSET, _LOCKED, _WRONG_CHECKSUM = 409, 423, 460
 _FOR_HASHING = 10
@@ -45,12 +46,28 @@ class _Seen(BaseModel):
 
 class _Page(BaseModel):
     items: list[_Seen]
+    next_cursor: str | None = None
 
 
-def send(transport: Transport, path: Path, digest: str) -> str:
+Begun = Mapping[tuple[str | None, int | None], str]
+"""Ids of uploads that are there already, by the digest that is said of their file and its size."""
+
+
+def begun(transport: Transport) -> Begun:
+    """Asked once for all files of a model: there may be thousands of them, and more uploads than one page holds."""
+    try:
+        listed = [(one, one.metadata.get("sha256")) for one in _listed(transport)]
+    except ValidationError:
+        return {}
+    same = [(one, said) for one, said in listed if one.sha256 in (None, said)]  # a file may change while it is sent
+    same.sort(key=lambda pair: pair[0].offset_bytes)  # of two, the one that is further
+    return {(said, one.length_bytes): one.id for one, said in same}
+
+
+def send(transport: Transport, path: Path, digest: str, there: Begun) -> str:
     """Send a file; the id of the upload that holds all of it."""
     size = path.stat().st_size
-    found = _begun(transport, digest, size)
+    found = there.get((digest, size))
     upload = found or _begin(transport, path.name, digest, size)
     try:
         _fill(transport, upload, path, size)
@@ -66,7 +83,9 @@ def upload_model(transport: Transport, path: Path, beside: Sequence[str], *, wai
     """Send a model with the files beside it that hold its weights. May be repeated: what is there is not sent again."""
     places = {path.name: path, **weights_beside(path, beside)}
     digests = {name: sha256(place) for name, place in places.items()}
-    files = [{"path": name, "upload": send(transport, place, digests[name])} for name, place in places.items()]
+    there, of_digest = begun(transport), {digests[name]: place for name, place in places.items()}
+    uploads = {digest: send(transport, place, digest, there) for digest, place in of_digest.items()}
+    files = [{"path": name, "upload": uploads[digest]} for name, digest in digests.items()]
     answer = transport.send(
         lambda: transport.http.build_request(
             "POST",
@@ -92,15 +111,14 @@ def _check(answer: httpx.Response, digests: Mapping[str, str], name: str) -> Non
         )
 
 
-def _begun(transport: Transport, digest: str, size: int) -> str | None:
-    """An upload of this very file that is there already."""
-    try:
-        page = _Page.model_validate_json(transport.get("/v1/uploads", {"limit": 200}).content)
-    except ValidationError:
-        return None
-    said = [one for one in page.items if one.metadata.get("sha256") == digest and one.length_bytes == size]
-    same = [one for one in said if one.sha256 in (None, digest)]  # a file may have changed while it was sent
-    return max(same, key=lambda one: one.offset_bytes).id if same else None
+def _listed(transport: Transport) -> Iterator[_Seen]:
+    params: dict[str, str | int] = {"limit": _PAGE}
+    while True:
+        page = _Page.model_validate_json(transport.get("/v1/uploads", params).content)
+        yield from page.items
+        if page.next_cursor is None:
+            return
+        params["cursor"] = page.next_cursor
 
 
 def _begin(transport: Transport, name: str, digest: str, size: int) -> str:

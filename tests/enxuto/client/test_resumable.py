@@ -129,14 +129,32 @@ def test_another_process_goes_on_where_one_ended(
 
     monkeypatch.setattr(resumable, "_send_piece", interrupted)
     with transport(service.url) as way, pytest.raises(KeyboardInterrupt):
-        resumable.send(way, path, digest)
+        resumable.send(way, path, digest, resumable.begun(way))
     pieces.clear()
     monkeypatch.setattr(resumable, "_send_piece", lambda *given: pieces.append(1) or real(*given))
     with transport(service.url) as way:
-        upload = resumable.send(way, path, digest)
+        upload = resumable.send(way, path, digest, resumable.begun(way))
         assert len(pieces) == -(-path.stat().st_size // PIECE) - 3
-        assert resumable.send(way, path, digest) == upload, "what is there is not sent again"
+        assert resumable.send(way, path, digest, resumable.begun(way)) == upload, "what is there is not sent again"
     assert service.http.get(f"/v1/uploads/{upload}").json()["sha256"] == digest
+
+
+def test_what_is_there_is_found_behind_any_number_of_later_uploads(
+    service: LiveService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable, "_PAGE", 2)
+    (tmp_path / "m.onnx").write_bytes(os.urandom(9))
+    names = [f"part-{number}" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_bytes(os.urandom(9))
+    (tmp_path / "twin").write_bytes((tmp_path / names[0]).read_bytes())
+    sent, real = list[int](), resumable._send_piece
+    monkeypatch.setattr(resumable, "_send_piece", lambda *given: sent.append(1) or real(*given))
+    with transport(service.url) as way:
+        first = resumable.upload_model(way, tmp_path / "m.onnx", [*names, "twin"], wait_s=0)
+        assert len(sent) == 1 + len(names)
+        assert resumable.upload_model(way, tmp_path / "m.onnx", [*names, "twin"], wait_s=0).json() == first.json()
+    assert len(sent) == 1 + len(names), "nothing was sent again"
 
 
 def test_a_file_that_changed_while_it_was_sent_is_told(
@@ -157,9 +175,9 @@ def test_an_upload_of_other_bytes_is_not_taken_for_the_file_that_it_says_it_is(
     digest, good = hashlib.sha256(path.read_bytes()).hexdigest(), path.read_bytes()
     path.write_bytes(os.urandom(PIECE))  # it changes after it was hashed, and back
     with transport(service.url) as way:
-        damaged = resumable.send(way, path, digest)
+        damaged = resumable.send(way, path, digest, resumable.begun(way))
         path.write_bytes(good)
-        upload = resumable.send(way, path, digest)
+        upload = resumable.send(way, path, digest, resumable.begun(way))
     assert upload != damaged
     assert service.http.get(f"/v1/uploads/{upload}").json()["sha256"] == digest
 
