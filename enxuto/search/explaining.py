@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from enxuto.errors import Finding
 from enxuto.goal import Goal
-from enxuto.judge.node_groups import group_nodes
-from enxuto.report import Candidate, SlowerOperator
+from enxuto.report import Candidate
 from enxuto.search.choose import ORIGINAL, candidate_cost
 from enxuto.search.costs import call_s
 from enxuto.search.mixing import profile
 from enxuto.search.parts import first
 from enxuto.search.plan import Reply, Task, found
 from enxuto.search.portable import ASSESSING_S, assess
+from enxuto.search.slower import slower_operators
 from enxuto.search.trial import Trials, subject_of
-from enxuto.steps import DiagnoseModel, Diagnosis, Failed, ModelProfile, NodeProfile, Subject
+from enxuto.settings import RunSettings
+from enxuto.steps import DiagnoseModel, Diagnosis, Failed, Subject
 
 _MOST_DIAGNOSED, _MOST_PROFILED = 3, 2
 _SAMPLES = 16
 _PROCESS_S = 5.0
 _LEAST_S, _SHARE = 10.0, 0.05
 """No further candidate is looked into once this many seconds, or this share of what the search took, went into it."""
-_SLOWER = 1.1
-"""Times of the original: less is told apart from nothing by no profile."""
-_MOST_OPERATORS = 10
 
 
 def explain(trials: Trials, goal: Goal, winner: Candidate | None) -> Generator[Task, Reply, None]:
@@ -56,11 +54,24 @@ def losing(trials: Trials, goal: Goal, winner: Candidate | None) -> list[Candida
 
 
 def slow(trials: Trials) -> list[Candidate]:
-    """Candidates that got slower by more than the margin, the slowest first."""
+    """Candidates that got slower by more than the margin, the slowest first: not those of which the original is as slow
+    under their settings, since no operator of theirs is to blame.
+    """
     margin = trials.request.margin
     ran = [each for each in trials.candidates if each.model and each.model.sha256 in trials.made and each.recipe]
-    slower = [each for each in ran if each.selection.speedup and each.selection.speedup.value * (1 + margin) < 1]
+    slower = [
+        each
+        for each in ran
+        if each.selection.speedup
+        and each.selection.speedup.value * (1 + margin) < min(1.0, _of_the_original(trials, each.settings))
+    ]
     return sorted(slower, key=lambda each: each.selection.speedup.value if each.selection.speedup else 1.0)
+
+
+def _of_the_original(trials: Trials, settings: RunSettings) -> float:
+    """Its speedup under these settings; 1 where it was not timed under them."""
+    alone = (each.selection.speedup for each in trials.candidates if not each.recipe and each.settings == settings)
+    return next((speedup.value for speedup in alone if speedup), 1.0)
 
 
 def _profile(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, None]:
@@ -70,27 +81,6 @@ def _profile(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, Non
     if before and after:
         known = trials.named(candidate.name)
         trials.replace(known.model_copy(update={"slower": slower_operators(before, after)}))
-
-
-def slower_operators(before: ModelProfile, after: ModelProfile) -> list[SlowerOperator]:
-    """Groups of nodes that do the same work and take longer, those that lost most first."""
-    names = group_nodes(before.nodes, after.nodes)
-    times = [_times(nodes.nodes, groups) for nodes, groups in zip((before, after), names, strict=True)]
-    called = dict(zip(names[1], (node.op_type for node in after.nodes), strict=True))
-    slower = [
-        SlowerOperator(name=name, operator=called[name], before_us=times[0].get(name, 0.0), after_us=after_us)
-        for name, after_us in times[1].items()
-        if after_us > _SLOWER * times[0].get(name, 0.0)
-    ]
-    return sorted(slower, key=lambda each: each.before_us - each.after_us)[:_MOST_OPERATORS]
-
-
-def _times(nodes: Sequence[NodeProfile], groups: Sequence[str]) -> dict[str, float]:
-    """Microseconds of each group in one call."""
-    found: dict[str, float] = {}
-    for node, group in zip(nodes, groups, strict=True):
-        found[group] = found.get(group, 0.0) + 1000 * node.ms
-    return found
 
 
 def _lost(goal: Goal, candidate: Candidate) -> bool:

@@ -9,7 +9,8 @@ from enxuto.machine import this_machine
 from enxuto.report import Candidate, OptimizeReport
 from enxuto.request import OptimizeOptions
 from enxuto.search.optimize import optimize
-from enxuto.steps import DiagnoseModel
+from enxuto.settings import RunSettings
+from enxuto.steps import DiagnoseModel, ProfileModel
 from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
 
@@ -57,3 +58,16 @@ def test_a_cancel_while_it_explains_keeps_what_was_decided() -> None:
     report = search(world, Control(cancelled=lambda: "assess_portability" in world.kinds()))
     assert (report.verdict, report.winner, report.stopped) == ("improved", "static_int8", "cancelled")
     assert report.recommended.sha256 != ORIGINAL
+
+
+def test_no_operator_is_blamed_for_what_settings_cost() -> None:
+    def under(facts: Facts, settings: RunSettings) -> Facts:
+        return replace(facts, speedup=0.7) if settings.runtime == "openvino" else facts
+
+    plan = optimize(OptimizeOptions(), a_model(), a_dataset(), None, this_machine())
+    world = World({"static_int8": GOOD, "dynamic_int8": SLOW}, under=under)
+    report = drive(plan, world, machine="here", journal=MemoryJournal(), control=Control())
+    slow = [each for each in report.candidates if each.selection.speedup and each.selection.speedup.value < 0.8]
+    assert {each.settings.runtime for each in slow} == {"onnxruntime", "openvino"}
+    profiled = [step.subject.settings.runtime for step in world.done if isinstance(step, ProfileModel)]
+    assert set(profiled) == {"onnxruntime"}
