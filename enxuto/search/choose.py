@@ -7,7 +7,7 @@ from enxuto.judge.enough import samples_to_decide
 from enxuto.metric import Metric
 from enxuto.report import Baseline, Candidate, Measurements
 from enxuto.steps import Drop
-from enxuto.words import limit_percent, percent
+from enxuto.words import limit_percent, percent, significant
 
 ORIGINAL = "original"
 AT = "@"
@@ -22,12 +22,17 @@ def broken_constraints(goal: Goal, size_bytes: int, seen: Measurements, *, surel
             f"loses {amount(seen.drop, seen.drop.value)}, at most {amount(seen.drop, goal.max_drop.value)} is allowed"
         )
     if goal.size_mb and size_bytes > goal.size_mb * 1e6:
-        broken.append(f"is {size_bytes / 1e6:.2f} MB large, allowed are {goal.size_mb:g} MB")
+        broken.append(f"is {_told(size_bytes / 1e6)} MB large, allowed are {goal.size_mb:g} MB")
     if goal.p95_ms and seen.latency and seen.latency.p95_ms and seen.latency.p95_ms > goal.p95_ms:
-        broken.append(f"takes {seen.latency.p95_ms:.2f} ms at p95, allowed are {goal.p95_ms:g} ms")
+        broken.append(f"takes {_told(seen.latency.p95_ms)} ms at p95, allowed are {goal.p95_ms:g} ms")
     if goal.memory_mb and seen.memory_bytes and seen.memory_bytes > goal.memory_mb * 1e6:
         broken.append(f"takes {seen.memory_bytes / 1e6:.0f} MB of memory, allowed are {goal.memory_mb:g} MB")
     return broken
+
+
+def _told(value: float) -> str:
+    """Two places, and below 1 as many as tell a small model's number from its limit."""
+    return f"{value:.2f}" if value >= 1 else significant(value)
 
 
 def unproven_constraints(goal: Goal, seen: Measurements) -> list[str]:

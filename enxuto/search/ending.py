@@ -21,6 +21,7 @@ from enxuto.search.trial import Looked, Trials
 from enxuto.search.trying import make_again
 from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.steps import Estimate
+from enxuto.words import limit_percent
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _why_no_gain(trials: Trials, goal: Goal, candidate: Candidate, gain: Estimat
     ran = sum(each.model is not None and each.outcome != "duplicate" for each in trials.candidates)
     lost = sum(each.outcome == "infeasible" for each in trials.candidates)
     missed = f" {lost} of them missed a constraint;" if lost else ""
-    return f"The original stays: no candidate brought a gain. {ran} could be made and run;{missed} {seen}."
+    equal = f", and up to {limit_percent(trials.request.margin)} counts as equal" if gain.value > 1 else ""
+    return f"The original stays: no candidate brought a gain. {ran} could be made and run;{missed} {seen}{equal}."
 
 
 def _without_gain(trials: Trials, why: str, *, sure: bool = True) -> Ending:
@@ -158,7 +160,9 @@ def _why_none(trials: Trials, goal: Goal) -> str:
     if misses:
         constraint = blocking(goal, trials.candidates)
         why = in_words(goal, misses, constraint, len(misses))
-        return f"The original stays: no candidate meets the constraints. {why}"
+        original = broken_constraints(goal, trials.original.model.size_bytes, trials.original.selection)
+        which = "neither it nor any candidate" if original else "no candidate"
+        return f"The original stays: {which} meets the constraints. {why}"
     if any(candidate.outcome == "duplicate" for candidate in trials.candidates):
         return "The original stays: what could be applied to this model left it as it is."
     return "The original stays: no technique could be applied to this model and run."

@@ -42,7 +42,8 @@ def in_words(goal: Goal, misses: Sequence[NearMiss], constraint: Constraint | No
     """Why the original stays, in a few sentences."""
     first, *_ = misses
     nearest = f"The nearest, {first.name}, {' and '.join(first.misses)}"
-    if candidates == 1:
+    each_misses_several = all(len(miss.misses) > 1 for miss in misses)
+    if candidates == 1 or (constraint is None and not each_misses_several):
         return f"{nearest}."
     if constraint is not None:
         return f"{nearest}. What stands in the way is {blocking_words(constraint)}"

@@ -11,6 +11,7 @@ from enxuto.report import Candidate, Measurements
 from enxuto.search.choose import broken_constraints, candidate_cost, sqnr_db
 from enxuto.search.nearest import is_unknown
 from enxuto.search.trial import Trials
+from enxuto.words import size
 
 RUINED_DB = 5.0
 """Below this the noise at the outputs is more than half as strong as they are."""
@@ -92,7 +93,7 @@ def _gains(trials: Trials, goal: Goal, candidate: Candidate) -> bool:
 
 def _standing(goal: Goal, candidate: Candidate, best: Candidate) -> str:
     if goal.objective == "size" and candidate.model and best.model:
-        return f"{candidate.model.size_bytes / 1e6:.2f} MB, where {best.name} has {best.model.size_bytes / 1e6:.2f}"
+        return f"{size(candidate.model.size_bytes)}, where {best.name} has {size(best.model.size_bytes)}"
     if candidate.selection.speedup and best.selection.speedup:
         seen, highest = candidate.selection.speedup.value, best.selection.speedup.value
         return f"{seen:.2f}× as fast as the original, where {best.name} was {highest:.2f}×"

@@ -50,6 +50,24 @@ def test_no_single_constraint_is_named_where_each_candidate_misses_two() -> None
     assert "No single one of the 2 constraints" in report.why
 
 
+def test_constraints_are_not_blamed_for_models_that_are_ruined() -> None:
+    ruined = Facts(speedup=3.0, size_bytes=500_000, drop=0.6, drop_spread=0.01, sqnr_db=1.0)
+    lossy = {"static_int8": ruined, "dynamic_int8": replace(ruined, size_bytes=600_000)}
+    report = search(lossy, Goal(max_drop=None))
+    assert len(report.nearest) == 2
+    assert "constraints stands in the way" not in report.why
+
+
+def test_that_the_original_misses_a_constraint_as_well_is_said() -> None:
+    assert "neither it nor any candidate meets" in search({"static_int8": LARGE}, Goal(size_mb=0.05)).why
+    assert "no candidate meets" in search({"static_int8": LOSSY}, Goal()).why
+
+
+def test_a_small_number_is_told_from_a_small_limit() -> None:
+    tiny = replace(LARGE, size_bytes=12_400)
+    assert "is 0.0124 MB large, allowed are 0.01 MB" in search({"static_int8": tiny}, Goal(size_mb=0.01)).why
+
+
 def test_there_are_at_most_three() -> None:
     names = ["static_int8", "dynamic_int8", "weight_only", "half_weights", "weight_only(bits=4)"]
     report = search({name: replace(LOSSY, size_bytes=i + 1) for i, name in enumerate(names)}, Goal())
