@@ -36,7 +36,7 @@ def _judged_gaps(report: OptimizeReport | CompareReport) -> Iterator[str]:
     if all(one.memory_bytes is None for one in seen):
         yield "Memory."
     elif any(one.memory_bytes is None for one in seen):
-        yield "Memory of the models that show a dash."
+        yield "Memory of the models that show none."
     percentiles = [one.latency for one in seen if one.latency]
     if any(one.p95_ms is None for one in percentiles):
         yield "The 95th percentile where it shows a dash: fewer than 200 calls do not carry it."
@@ -71,5 +71,6 @@ def _profile_gaps(report: ProfileReport) -> Iterator[str]:
 def _seen(report: OptimizeReport | CompareReport) -> list[Measurements]:
     if isinstance(report, CompareReport):
         return [report.measured, report.measured_against]
-    tried = [one.selection for one in report.candidates if one.outcome in ("feasible", "infeasible")]
-    return [report.baseline.selection, *tried]
+    tried = [one for one in report.candidates if one.outcome in ("feasible", "infeasible")]
+    confirmed = [one.confirmation for one in (report.baseline, *tried) if one.confirmation]
+    return [*(one.selection for one in (report.baseline, *tried)), *confirmed]

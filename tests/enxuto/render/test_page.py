@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from enxuto.deliver import files_of
+from enxuto.render.gaps import not_measured
 from enxuto.render.page import html, render_report
-from enxuto.report import Baseline, Measurements, ProfileReport, Report, Verdict
+from enxuto.report import Baseline, Confirmation, Measurements, ProfileReport, Report, Verdict
 from enxuto.steps import RenderReport
 from enxuto.words import significant
 from tests.support.reports import (
@@ -229,6 +230,34 @@ def test_where_nothing_was_measured_the_page_says_so() -> None:
     assert "Energy." in text
     assert "Loss of" not in text
     assert "It is not recommended: its case is not proven." in text
+
+
+def test_memory_that_the_confirmation_alone_saw_is_not_said_to_be_unknown() -> None:
+    report = optimize_report()
+    without = {"memory_bytes": None, "memory": None}
+    original, candidates = (
+        report.baseline.model_copy(update={"selection": report.baseline.selection.model_copy(update=without)}),
+        [one.model_copy(update={"selection": one.selection.model_copy(update=without)}) for one in report.candidates],
+    )
+    told = not_measured(optimize_report(baseline=original, candidates=candidates))
+    assert "Memory of the models that show none." in told
+    unknown = original.model_copy(update={"confirmation": None})
+    none = [one.model_copy(update={"confirmation": None}) for one in candidates]
+    assert "Memory." in not_measured(optimize_report(baseline=unknown, candidates=none))
+
+
+def test_a_bound_that_is_held_to_more_than_was_asked_says_why() -> None:
+    look = Confirmation(
+        candidate="graph_optimization → static_int8",
+        confidence=0.96,
+        baseline=Measurements(),
+        verdict="improved",
+        why="",
+    )
+    kept = "Its bounds are held to 96 %, where 95 % was asked: a part of the chance to be wrong was kept"
+    assert kept in text_of(html(optimize_report(confirmations=[look])))
+    asked = look.model_copy(update={"confidence": 0.95})
+    assert "was asked" not in text_of(html(optimize_report(confirmations=[asked])))
 
 
 def test_a_report_of_nothing_but_the_original_is_a_page_too() -> None:
