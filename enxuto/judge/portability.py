@@ -64,16 +64,16 @@ class _Assessment:
 
     def of(self, there: Processor) -> ProcessorAccuracy:
         if there == self._here:
-            why = "It was run on this kind of processor."
+            why = "The model was run on this kind of processor."
             return ProcessorAccuracy(processor=there, method="measured", holds=True, why=why)
         if self._half and "arm" in (there, self._here):
             why = (
-                "It computes in float16, which is done in float32 on x86 and in float16 sums on ARM: accuracy there "
-                "is not known."
+                "The model computes in float16, which is done in float32 on x86 and in float16 sums on ARM: accuracy "
+                "there is not known."
             )
             return ProcessorAccuracy(processor=there, method="same_arithmetic", holds=None, why=why)
         if not self._products and not self._hidden:
-            return _same(there, "It has no sums of unsigned times signed 8-bit products.")
+            return _same(there, "The model has no sums of unsigned times signed 8-bit products.")
         if _saturates(there) == _saturates(self._here):
             return _same(there, WITHOUT_SATURATION)
         return self._by_weights(there)
