@@ -65,8 +65,9 @@ class Settings(BaseSettings):
     """Seconds without a byte after which an upload is given up."""
     upload_keep_s: float = Field(86_400.0, ge=1)
     """Seconds that a resumable upload is kept after its last byte, be it whole or not."""
-    max_uploads: int = Field(1000, ge=1)
-    """How many resumable uploads of one tenant there may be at a time; one more is answered 429."""
+    max_uploads: int = Field(20_000, ge=1)
+    """How many resumable uploads of one tenant there may be at a time; one more is answered 429. A model may be of
+    10,000 files."""
     max_wait_s: float = Field(60.0, ge=0, le=600)
     """Longest wait that `Prefer: wait=…` is granted, in seconds."""
     max_queued_jobs: int = Field(1000, ge=1)
