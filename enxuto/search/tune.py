@@ -63,6 +63,8 @@ def _try(
     new = [each for each in settled if not known.intersection(_names(trials, *each))]
     tried: list[str] = []
     for position, (base, settings) in enumerate(new):
+        if _loads_nothing(trials, settings):
+            continue
         remaining_s = trials.meter.remaining_s
         if remaining_s is not None and remaining_s < _reserve_s(trials, len(tried) + 1):
             late = {"model": None, "outcome": "skipped", "reason": LATE}
@@ -79,6 +81,13 @@ def _try(
         tried.append(variant.name)
         yield from _score(trials, variant, made, fraction, fully=fully)
     return tried
+
+
+def _loads_nothing(trials: Trials, settings: RunSettings) -> bool:
+    """Whether their runtime could load neither the original nor what a recipe made of it: what it lacks is in all."""
+    seen = [each for each in trials.candidates if each.settings.runtime == settings.runtime]
+    refused = all(each.code == "model_fails_to_load" for each in seen)
+    return refused and {bool(each.recipe) for each in seen} == {True, False}
 
 
 def _names(trials: Trials, base: Candidate, settings: RunSettings) -> set[str]:

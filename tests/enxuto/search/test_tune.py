@@ -112,6 +112,19 @@ def test_settings_that_fail_are_a_row_with_its_reason(step: str) -> None:
     assert report.winner == "static_int8"
 
 
+def test_a_runtime_that_loads_neither_the_original_nor_a_recipe_is_not_asked_again() -> None:
+    facts = dict.fromkeys(("static_int8", "dynamic_int8", "weight_only"), INT8)
+    refused = search(World(facts, under=on("openvino", fails={"evaluate_model": "model_fails_to_load"})))
+    crashed = search(World(facts, under=on("openvino", fails={"evaluate_model": "step_crashed"})))
+    under = [
+        [each for each in report.candidates if each.settings.runtime == "openvino"] for report in (refused, crashed)
+    ]
+    assert [bool(each.recipe) for each in under[0]] == [False, False, True]
+    assert {each.code for each in under[0]} == {"model_fails_to_load"}
+    assert len(under[1]) > 3, "what fails otherwise says nothing of the next"
+    assert refused.winner == crashed.winner == "dynamic_int8"
+
+
 def test_settings_that_change_no_result_take_the_accuracy_over_and_the_confirmation_measures_it() -> None:
     def under(facts: Facts, settings: RunSettings) -> Facts:
         return replace(facts, speedup=facts.speedup * 1.4) if settings.threads == 1 else facts
