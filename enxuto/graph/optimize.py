@@ -17,9 +17,11 @@ from onnxscript.optimizer._constant_folding import (
     FoldConstantsPass,
 )
 
+from enxuto.graph.classical import in_standard_operators
 from enxuto.graph.gemm import join_biases
 from enxuto.graph.normalize import keep_signature, normalized, opset_of
 from enxuto.graph.pools import means_as_pools
+from enxuto.graph.scaling import merge_scaling
 from enxuto.graph.weights import REARRANGEMENTS
 
 _ROUNDS = 4
@@ -32,14 +34,20 @@ _SPARE_CAST_BYTES = 64
 """Likewise for a cast: a weight that is stored in few bits is meant to stay so."""
 
 
-def optimized(model: ir.Model) -> ir.Model:
-    """A copy with constants folded, batch norms merged into convolutions, and no dead or duplicate nodes."""
+def optimized(model: ir.Model, *, scaling: bool = False) -> ir.Model:
+    """A copy with constants folded, batch norms merged into convolutions, and no dead or duplicate nodes.
+
+    With ``scaling`` what is scaled and shifted in front of a product is merged into that as well.
+    """
     copy = normalized(model)
+    in_standard_operators(copy)
     declared = {value.name: (value.type, value.shape) for value in _node_outputs(copy)}
     _rewrite(copy)
     _without_allowzero(copy)
     join_biases(copy)
     means_as_pools(copy)
+    if scaling:
+        merge_scaling(copy)
     for value in _node_outputs(copy):  # what was inferred on the way would only make the file larger
         value.type, value.shape = declared.get(value.name, (None, None))
     keep_signature(model, copy)

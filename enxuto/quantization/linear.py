@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from enxuto.graph.products import number_of
 from enxuto.graph.weights import computed_array, in_default_domain, input_of
 from enxuto.quantization.affine import takes_integers
 
@@ -51,11 +52,11 @@ def _linear(node: ir.Node) -> Linear | None:
         case "MatMul":
             return Linear(node, weight, None, 1) if weight.ndim == 2 else None
         case "Gemm":
-            if _number(node, "transA", 0):
+            if number_of(node, "transA", 0):
                 return None
-            alpha = _number(node, "alpha", 1.0)
+            alpha = number_of(node, "alpha", 1.0)
             scaled = weight if alpha == 1 else weight * np.float32(alpha)  # a large one is read where it lies
-            return _with_bias(node, scaled, 0 if _number(node, "transB", 0) else 1, _number(node, "beta", 1.0))
+            return _with_bias(node, scaled, 0 if number_of(node, "transB", 0) else 1, number_of(node, "beta", 1.0))
     return None
 
 
@@ -78,8 +79,3 @@ def groups_of_node(node: ir.Node) -> int:
     """Of a convolution, transposed or not."""
     attribute = node.attributes.get("group")
     return 1 if attribute is None else attribute.as_int()
-
-
-def _number(node: ir.Node, name: str, default: float) -> float:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else float(attribute.value)

@@ -9,7 +9,8 @@ from enxuto.techniques.base import Context, Technique, Work
 
 
 class GraphOptimization(Technique):
-    """Folds constants, merges batch norms into convolutions, removes dead and duplicate nodes."""
+    """Folds constants, merges batch norms into convolutions and scales into products, writes scikit-learn's operators
+    in standard ones, removes dead and duplicate nodes."""
 
     max_drift: ClassVar[float] = 1e-4
     lossless: ClassVar[bool] = True
@@ -20,7 +21,7 @@ class GraphOptimization(Technique):
         from enxuto.graph.normalize import normalized
         from enxuto.graph.optimize import difference, optimized
 
-        model = optimized(work.model)
+        model = optimized(work.model, scaling=True)
         changed = difference(normalized(work.model), model)
         if not changed:
             raise NotApplicable(

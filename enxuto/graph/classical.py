@@ -1,0 +1,96 @@
+"""Operators of the domain for classical machine learning, in standard ones where these say the same.
+
+Exporters of scikit-learn write them around networks. Runtimes have slower kernels for them, or none (OpenVINO), and
+what they compute cannot be merged into the products behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from enxuto.graph.edit import Editor
+from enxuto.graph.weights import array_of, is_constant
+
+DOMAIN = "ai.onnx.ml"
+_OPSET = 7
+"""The first whose arithmetic broadcasts without being told."""
+
+
+def in_standard_operators(model: ir.Model) -> None:
+    """Edit a normalized model in place: Scaler and ArrayFeatureExtractor, as ONNX's reference defines them."""
+    if model.opset_imports.get("", 0) < _OPSET:
+        return
+    editor = Editor(model.graph)
+    for node in [one for one in model.graph if one.domain == DOMAIN]:
+        write = _WRITERS.get(node.op_type)
+        if write is not None:
+            editor.replace(node, list(write(editor, node)))
+
+
+def _scaler(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
+    """``(x - offset) * scale``, in floats whatever came in; either is for each feature, or for all."""
+    data, name = node.inputs[0], str(node.outputs[0].name)
+    if data is not None and data.dtype != ir.DataType.FLOAT:
+        cast = editor.node("Cast", [data], f"{name}_float", attributes={"to": ir.DataType.FLOAT.value})
+        yield cast
+        data = cast.outputs[0]
+    for op_type, attribute in (("Sub", "offset"), ("Mul", "scale")):
+        numbers = node.attributes.get(attribute)
+        by = np.array(numbers.as_floats() if numbers else [0 if attribute == "offset" else 1], dtype=np.float32)
+        step = editor.node(op_type, [data, editor.weight(f"{name}_{attribute}", by)], f"{name}_{op_type.lower()}")
+        yield step
+        data = step.outputs[0]
+
+
+def _array_feature_extractor(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
+    """What stands at these places of the last axis. Classes that count from zero are their places themselves."""
+    data, places = node.inputs
+    name = str(node.outputs[0].name)
+    rows = [1, -1] if data is not None and data.shape is not None and len(data.shape) == 1 else [-1]
+    flat = editor.node("Reshape", [places, editor.weight(f"{name}_shape", np.array(rows))], f"{name}_places")
+    yield flat
+    if data is None or not _counts_from_zero(data) or not _is_choice(places):
+        yield editor.node("Gather", [data, flat.outputs[0]], f"{name}_class", attributes={"axis": -1})
+    elif not _is_cast_anyway(node.outputs[0]):
+        yield editor.node("Cast", [flat.outputs[0]], f"{name}_class", attributes={"to": _type_of(data)})
+
+
+def _counts_from_zero(data: ir.Value) -> bool:
+    if not is_constant(data) or data.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
+        return False
+    numbers = array_of(data)
+    return numbers.ndim == 1 and np.array_equal(numbers, np.arange(len(numbers)))
+
+
+def _is_choice(places: ir.Value | None) -> bool:
+    """Whether it is the place of the largest: never before the first."""
+    producer = places.producer() if places is not None else None
+    return producer is not None and producer.op_type in ("ArgMax", "ArgMin")
+
+
+def _is_cast_anyway(classes: ir.Value) -> bool:
+    """Whether all that is made of them are other types. What is known of types on the way no longer holds then."""
+    way = [classes]
+    while not way[-1].is_graph_output() and len(way[-1].uses()) == 1:
+        reader = way[-1].consumers()[0]
+        if reader.op_type == "Cast":
+            for value in way:
+                value.type = None
+            return True
+        if reader.op_type != "Reshape" or reader.inputs[0] is not way[-1]:
+            return False
+        way.append(reader.outputs[0])
+    return False
+
+
+def _type_of(value: ir.Value) -> int:
+    return int(ir.DataType(value.dtype).value) if value.dtype is not None else ir.DataType.INT64.value
+
+
+_WRITERS: dict[str, Callable[[Editor, ir.Node], Iterator[ir.Node]]] = {
+    "Scaler": _scaler,
+    "ArrayFeatureExtractor": _array_feature_extractor,
+}
