@@ -72,5 +72,6 @@ def _seen(report: OptimizeReport | CompareReport) -> list[Measurements]:
     if isinstance(report, CompareReport):
         return [report.measured, report.measured_against]
     tried = [one for one in report.candidates if one.outcome in ("feasible", "infeasible")]
-    confirmed = [one.confirmation for one in (report.baseline, *tried) if one.confirmation]
-    return [*(one.selection for one in (report.baseline, *tried)), *confirmed]
+    chosen_by = [report.baseline.selection, *(one.selection for one in tried)]
+    confirmed = [report.baseline.confirmation, *(one.confirmation for one in tried)]
+    return [*chosen_by, *(seen for seen in confirmed if seen)]
