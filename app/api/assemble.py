@@ -34,20 +34,18 @@ def _check_paths(paths: list[str]) -> None:
     for position, path in enumerate(paths):
         pointer = f"/files/{position}/path"
         if any(part in ("", ".", "..") for part in path.split("/")):
-            detail = f"The path {path[:120]!r} is not one below the model's folder."
-            raise Unprocessable(
-                detail,
+            raise _refused(
+                f"The path {path[:120]!r} is not one below the model's folder.",
                 code="file_path_invalid",
                 hint="Give paths as the model calls its files, without '..', '.' or empty parts: weights/part-1.bin.",
-                errors=[Fault("file_path_invalid", detail, pointer=pointer)],
+                pointer=pointer,
             )
         if times[path] > 1:
-            detail = f"The path {path[:120]!r} is given to {times[path]} files."
-            raise Unprocessable(
-                detail,
+            raise _refused(
+                f"The path {path[:120]!r} is given to {times[path]} files.",
                 code="file_path_repeated",
                 hint="Give each file a path of its own.",
-                errors=[Fault("file_path_repeated", detail, pointer=pointer)],
+                pointer=pointer,
             )
 
 
@@ -58,21 +56,24 @@ def _main(body: ModelBody) -> int:
     models = models or [i for i, path in enumerate(paths) if path.lower().endswith(".onnx")]
     models = models or list(range(len(paths)))
     if len(models) != 1:
-        raise Unprocessable(
+        raise _refused(
             f"It is not clear which of the {len(paths)} files is the ONNX file.",
             code="model_file_unclear",
             hint="Give the ONNX file the model's name as its path, or let no other path end in .onnx.",
-            errors=[Fault("model_file_unclear", "There is not one ONNX file among them.", pointer="/files")],
+            pointer="/files",
         )
     if "/" in paths[models[0]]:
-        detail = f"The ONNX file lies in a folder: '{paths[models[0]][:120]}'."
-        raise Unprocessable(
-            detail,
+        raise _refused(
+            f"The ONNX file lies in a folder: '{paths[models[0]][:120]}'.",
             code="file_path_invalid",
             hint="Give all paths as seen from the ONNX file's folder, which the model calls its weights from.",
-            errors=[Fault("file_path_invalid", detail, pointer=f"/files/{models[0]}/path")],
+            pointer=f"/files/{models[0]}/path",
         )
     return models[0]
+
+
+def _refused(detail: str, *, code: str, hint: str, pointer: str) -> Unprocessable:
+    return Unprocessable(detail, code=code, hint=hint, errors=[Fault(code, detail, pointer=pointer)])
 
 
 def _upload(parts: Parts, tenant: str, id_: str, pointer: str) -> UploadRecord:
