@@ -11,6 +11,7 @@ from enxuto.report import Candidate, Measurements
 from enxuto.search.choose import broken_constraints, candidate_cost, sqnr_db
 from enxuto.search.nearest import is_unknown
 from enxuto.search.trial import Trials
+from enxuto.techniques import WeightOnly
 from enxuto.words import size
 
 RUINED_DB = 5.0
@@ -62,9 +63,11 @@ def set_aside_siblings(trials: Trials, goal: Goal) -> None:
 
 
 def _graph(recipe: TriedRecipe, candidate: Candidate) -> tuple[str, ...]:
-    """The same for recipes whose outcomes take the same time."""
-    parts = [each.model_dump_json(exclude=set(_SAME_GRAPH)) for each in recipe if each.kind not in _SAME_NODES]
-    return (*parts, candidate.settings.model_dump_json())
+    """The same for recipes whose outcomes take the same time. Zero points, which HQQ finds, are bytes and work more."""
+    techniques = [each for each in recipe if each.kind not in _SAME_NODES]
+    parts = [each.model_dump_json(exclude=set(_SAME_GRAPH)) for each in techniques]
+    zero_points = str([isinstance(each, WeightOnly) and each.method == "hqq" for each in techniques])
+    return (*parts, zero_points, candidate.settings.model_dump_json())
 
 
 def _unfaithful(goal: Goal, candidate: Candidate) -> tuple[bool, float]:

@@ -130,6 +130,19 @@ def test_of_files_that_differ_in_numbers_alone_the_most_faithful_is_timed() -> N
     assert "loses 2.00" in lossy.reason
 
 
+def test_zero_points_are_more_than_other_numbers() -> None:
+    """They take bytes: of two files of unlike sizes neither is set aside for the other's numbers."""
+    few_bits = {
+        "weight_only(bits=4)": Facts(size_bytes=600_000, sqnr_db=25.0),
+        "weight_only(bits=4, method=gptq)": Facts(size_bytes=600_001, sqnr_db=29.0),
+        "weight_only(bits=4, method=hqq)": Facts(size_bytes=630_000, sqnr_db=31.0),
+    }
+    report = search(World(few_bits), Goal(minimize="size"))
+    gptq = "weight_only(bits=4, method=gptq)"
+    assert report.winner == gptq
+    assert f"differs from {gptq} in numbers alone" in row(report, "weight_only(bits=4)").notes[0]
+
+
 def test_one_calibration_serves_all_that_choose_ranges() -> None:
     world = World(many())
     search(world)
