@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import version
 
-from enxuto.report import Confirmation, OptimizeReport, Replay
+from enxuto.report import Candidate, Confirmation, OptimizeReport, Replay
 from enxuto.search.choose import pareto_front
 from enxuto.search.ending import Ending
 from enxuto.search.nearest import blocking, near_misses
@@ -48,7 +48,7 @@ def report(
         winner=candidate.name if decision.winner and candidate else None,
         unproven=candidate.name if decision.unproven and candidate else None,
         baseline=trials.original,
-        candidates=trials.candidates,
+        candidates=_candidates(trials),
         pareto=pareto_front(trials.original, trials.candidates, request.metric, request.margin),
         splits=trials.splits.counts,
         confirmations=list(_confirmations(trials)),
@@ -60,6 +60,15 @@ def report(
         data=trials.health,
         earlier=trials.earlier,
     )
+
+
+def _candidates(trials: Trials) -> list[Candidate]:
+    """What an earlier search confirmed, and this one had no reason to look at, is not confirmed here."""
+    looked_at = {looked.candidate for looked in trials.looks}
+    return [
+        each.model_copy(update={"confirmation": None}) if trials.earlier and each.name not in looked_at else each
+        for each in trials.candidates
+    ]
 
 
 def _confirmations(trials: Trials) -> Iterator[Confirmation]:

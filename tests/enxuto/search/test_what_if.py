@@ -63,6 +63,14 @@ def test_another_goal_chooses_among_what_was_measured_and_confirms_what_never_wa
     assert all(step.samples.start >= earlier.splits.selection for step in evaluated), "only what proves"
 
 
+def test_what_another_goal_confirmed_does_not_stand_as_looked_at_here(earlier: OptimizeReport):
+    """Else its page would call it not confirmed."""
+    report = ask(World(FACTS), Goal(minimize="size"), earlier)
+    assert [each.name for each in earlier.candidates if each.confirmation] == ["static_int8"]
+    assert [each.name for each in report.candidates if each.confirmation] == ["dynamic_int8"]
+    assert [each.candidate for each in report.confirmations] == ["dynamic_int8"]
+
+
 def test_recipes_that_the_earlier_goal_did_not_ask_for_are_tried(earlier: OptimizeReport):
     small = "weight_only(bits=4, block_size=128, method=gptq)"
     world = World({**FACTS, small: Facts(speedup=0.9, size_bytes=600_000, drop=0.001)})
