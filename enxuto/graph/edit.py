@@ -8,6 +8,8 @@ from itertools import count
 import numpy as np
 import onnx_ir as ir
 
+from enxuto.graph.weights import in_default_domain
+
 
 class Editor:
     """Adds to one graph of a normalized model, without ever taking a name twice."""
@@ -65,6 +67,20 @@ class Editor:
         """Forget an initializer that nothing reads any more."""
         if value.is_initializer() and not value.uses() and not value.is_graph_output() and value.name:
             del self.graph.initializers[value.name]
+
+
+def drop_identities(graph: ir.Graph) -> None:
+    """Let everybody read what an Identity of the graph itself reads.
+
+    What it hands out stays, since names of outputs do, and so do those of branches and bodies: what a branch hands out
+    must be made in it (``onnx_ir``'s pass, 1.1, gives it the outer value instead).
+    """
+    for node in graph:
+        if node.op_type != "Identity" or not in_default_domain(node) or node.inputs[0] is None:
+            continue
+        if not node.outputs[0].is_graph_output():
+            node.outputs[0].replace_all_uses_with(node.inputs[0])
+            graph.remove(node, safe=True)
 
 
 def _names(graph: ir.Graph) -> set[str]:

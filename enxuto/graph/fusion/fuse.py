@@ -6,6 +6,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from enxuto.errors import NotApplicable
+from enxuto.graph.edit import drop_identities
 from enxuto.graph.fusion.fuse_attention import fuse_attention, infer_shapes
 from enxuto.graph.fusion.gelu import fuse_gelu
 from enxuto.graph.fusion.layer_norm import OPSET, fuse_layer_norm, written_out
@@ -24,7 +25,7 @@ def fused(
     given, left = _raised(model, context) if layer_norm else (model, [])
     copy = normalized(given)
     declared = {output: (output.type, output.shape) for node in copy.graph.all_nodes() for output in node.outputs}
-    passes.IdentityEliminationPass()(copy)  # older exporters write equal weights once, and the others after it
+    drop_identities(copy.graph)  # older exporters write equal weights once, and the others after it
     infer_shapes(copy)
     if attention:
         fold_sizes(copy)
@@ -53,7 +54,7 @@ def fused(
 def _raised(model: ir.Model, context: Context) -> tuple[ir.Model, list[str]]:
     """Of an opset that knows layer normalization, where one is spelled out; where that cannot be, as it is, and why."""
     copy = normalized(model)
-    passes.IdentityEliminationPass()(copy)
+    drop_identities(copy.graph)
     if not written_out(copy.graph):
         return model, []
     try:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from onnxscript.optimizer import fold_constants
 
-from enxuto.graph.edit import Editor
+from enxuto.graph.edit import Editor, drop_identities
 from enxuto.graph.fusion.match import integers, made_by, number
 from enxuto.graph.weights import array_of, input_of, is_constant
 
@@ -37,7 +37,7 @@ def fold_sizes(model: ir.Model) -> int:
         folded += found
         fold_constants(model, should_fold=_is_small)
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        passes.IdentityEliminationPass()(model)
+        drop_identities(model.graph)
         passes.RemoveUnusedNodesPass()(model)
     return folded
 

@@ -283,6 +283,21 @@ def test_a_newer_opset_gets_its_own_gelu(tmp_path: Path) -> None:
     require_same(proto, found)
 
 
+def test_a_branch_that_hands_out_what_was_computed_outside_stays_one(tmp_path: Path) -> None:
+    branches = """
+        many = Size(ids)
+        some = Greater(many, zero_int)
+        other = If(some) <
+            then_branch = given () => (float[batch, sequence, 16] as_it_is) { as_it_is = Identity(second) },
+            else_branch = turned () => (float[batch, sequence, 16] negative) { negative = Neg(second) }
+        >
+    """
+    proto = tiny.bert(extra=branches, out="float[batch, 16] y, float[batch, sequence, 16] other")
+    found = fused(proto, tmp_path)
+    assert operators(found)["MultiHeadAttention"] == 1
+    require_same(proto, found)
+
+
 def test_half_precision_is_left(tmp_path: Path) -> None:
     proto = tiny.legacy()
     text = onnx.printer.to_text(proto)
