@@ -22,6 +22,13 @@ def assemble(parts: Parts, tenant: str, body: ModelBody) -> Received:
     main = _main(body)
     uploads = [_upload(parts, tenant, file.upload, f"/files/{i}/upload") for i, file in enumerate(body.files)]
     sizes = [upload.offset_bytes for upload in uploads]
+    if not sizes[main]:  # one of weights may be: a tensor without elements may lie in a file of its own
+        raise _refused(
+            "The ONNX file is empty.",
+            code="upload_empty",
+            hint="Check the path of the file that is sent.",
+            pointer=f"/files/{main}/upload",
+        )
     if sum(sizes) > parts.settings.max_upload_bytes:
         raise too_large(parts.settings)
     files = [File(resumable.settle(parts, upload), size) for upload, size in zip(uploads, sizes, strict=True)]

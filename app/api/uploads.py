@@ -17,7 +17,7 @@ from app.api.receive import announced_bytes, refuse_encoded, too_large
 from app.api.schemas import UploadPage, UploadResource
 from app.api.views import upload_view
 from app.core import resumable
-from app.core.errors import BadRequest, Conflict, Unprocessable, UnsupportedMedia
+from app.core.errors import BadRequest, Conflict, UnsupportedMedia
 from app.core.growing import busy, growing
 from app.core.parts import Parts
 from app.core.records import UploadRecord
@@ -173,8 +173,6 @@ def _checked_length(size_bytes: int | None, defer: str | None, parts: Parts) -> 
             code="tus_header_invalid",
             hint="Send Upload-Length with the number of bytes, or Upload-Defer-Length: 1.",
         )
-    if size_bytes == 0:
-        raise Unprocessable("The file is empty.", code="upload_empty", hint="Check the path of the file that is sent.")
     if size_bytes is not None and size_bytes > parts.settings.max_upload_bytes:
         raise too_large(parts.settings)
     return size_bytes

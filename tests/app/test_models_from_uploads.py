@@ -18,7 +18,8 @@ Files = list[dict[str, str]]
 
 def uploaded(http: httpx.Client, data: bytes) -> str:
     place = begin(http, len(data))
-    assert send(http, place, data, 0).status_code == 204
+    if data:
+        assert send(http, place, data, 0).status_code == 204
     return place.rpartition("/")[2]
 
 
@@ -52,6 +53,16 @@ def test_a_model_of_several_files_keeps_them_under_their_paths(service: LiveServ
     assert problem(http.get(f"{place}/files/..%2F..%2Fenxuto.sqlite3")) == (404, "not_found")
     [job] = http.get("/v1/jobs", params={"model": body["id"]}).json()["items"]
     assert job["kind"] == "inspect"
+
+
+def test_weights_may_be_empty_and_the_onnx_file_may_not(http: httpx.Client) -> None:
+    model = made(http, "m.onnx", {"m.onnx": os.urandom(20), "none.bin": b""})
+    assert model.status_code == 201, model.text
+    empty = http.get(f"/v1/models/{model.json()['id']}/files/none.bin")
+    assert (empty.status_code, empty.content) == (200, b"")
+    refused = made(http, "m.onnx", {"m.onnx": b"", "w.bin": b"weights"})
+    assert problem(refused) == (422, "upload_empty")
+    assert refused.json()["errors"][0]["pointer"] == "/files/0/upload"
 
 
 def test_the_same_files_are_taken_once(http: httpx.Client) -> None:

@@ -127,7 +127,6 @@ def test_a_client_without_patch_and_delete_may_say_what_it_means(http: httpx.Cli
         ({"Upload-Length": "1e3"}, (400, "tus_header_invalid")),
         ({"Upload-Length": "5", "Upload-Defer-Length": "1"}, (400, "tus_header_invalid")),
         ({"Upload-Defer-Length": "2"}, (400, "tus_header_invalid")),
-        ({"Upload-Length": "0"}, (422, "upload_empty")),
         ({"Upload-Length": str(1 << 50)}, (413, "upload_too_large")),
         ({"Upload-Length": "5", "Upload-Metadata": "a b!"}, (400, "tus_header_invalid")),
         ({"Upload-Length": "5", "Upload-Metadata": "a YQ==,a YQ=="}, (400, "tus_header_invalid")),
@@ -194,6 +193,13 @@ def test_the_length_may_come_later_and_once(http: httpx.Client) -> None:
     assert problem(send(http, place, b"6", 5, **{"Upload-Length": "7"})) == (400, "tus_header_invalid")
     assert send(http, place, b"6", 5).status_code == 204
     assert http.get(place).json()["sha256"] == hashlib.sha256(b"123456").hexdigest()
+
+
+def test_a_file_without_bytes_is_whole_once_it_is_begun(http: httpx.Client) -> None:
+    place = begin(http, 0)
+    assert problem(send(http, place, b"x", 0)) == (413, "upload_exceeds_length")
+    assert send(http, place, b"", 0).status_code == 204
+    assert http.get(place).json()["sha256"] == hashlib.sha256(b"").hexdigest()
 
 
 def test_an_upload_that_is_deleted_is_gone_with_its_bytes(service: LiveService) -> None:

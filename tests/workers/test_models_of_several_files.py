@@ -49,7 +49,7 @@ def given(parts: Parts, apart: Path, **others: bytes) -> str:
     beside = {WEIGHTS: apart.parent / WEIGHTS}
     files = {path: File(parts.blobs.add(place), place.stat().st_size) for path, place in beside.items()}
     files |= {path: File(parts.blobs.add_bytes(data), len(data)) for path, data in others.items()}
-    return taken(parts, apart, {path: file for path, file in files.items() if file.size_bytes})
+    return taken(parts, apart, files)
 
 
 def taken(parts: Parts, apart: Path, files: dict[str, File]) -> str:
@@ -122,6 +122,19 @@ def test_a_model_with_its_weights_becomes_ready(parts: Parts, apart: Path) -> No
     assert ready.gathered not in (None, ready.sha256)
     assert parts.blobs.beside(ready.gathered or "") == [files_of(ready.files)[WEIGHTS].sha256]
     assert used(parts, ready.id) == {ready.sha256, ready.gathered, files_of(ready.files)[WEIGHTS].sha256}
+
+
+def test_a_tensor_without_elements_may_lie_in_an_empty_file(parts: Parts, apart: Path) -> None:
+    proto = onnx.load(apart, load_external_data=False)
+    nothing = proto.graph.initializer.add(name="nothing", data_type=onnx.TensorProto.FLOAT, dims=[0])
+    nothing.data_location = onnx.TensorProto.EXTERNAL
+    nothing.external_data.add(key="location", value="nothing")
+    apart.write_bytes(proto.SerializeToString())
+    model = given(parts, apart, nothing=b"")
+    work(parts, "inspect")
+    ready = read(parts, model)
+    assert ready.state == "ready", ready.finding
+    assert halved(parts, model).files
 
 
 def test_a_file_that_is_missing_is_named(parts: Parts, apart: Path) -> None:

@@ -213,12 +213,14 @@ def test_a_missing_file_and_a_link_out_of_the_folder_are_told_before_anything_is
 
 
 def test_a_model_comes_home_with_the_files_beside_it(service: LiveService, model: Path, tmp_path: Path) -> None:
+    (model.parent / "w/none.bin").touch()
     with transport(service.url) as way:
-        sent = resumable.upload_model(way, model, ["w/weights.bin"], wait_s=0).json()
+        sent = resumable.upload_model(way, model, ["w/weights.bin", "w/none.bin"], wait_s=0).json()
     with Client(service.url) as client:
         client.download(sent["id"], tmp_path / "home" / "copy.onnx")
     assert (tmp_path / "home/copy.onnx").read_bytes() == model.read_bytes()
     assert (tmp_path / "home/w/weights.bin").read_bytes() == (model.parent / "w/weights.bin").read_bytes()
+    assert (tmp_path / "home/w/none.bin").read_bytes() == b""
 
 
 def test_a_model_does_not_take_the_place_of_its_weights(service: LiveService, model: Path, tmp_path: Path) -> None:
