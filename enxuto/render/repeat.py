@@ -26,8 +26,8 @@ from enxuto.scenario import Offline
 from enxuto.settings import DEFAULT_SETTINGS
 from enxuto.workload import Workload
 
-EVALUATION, CALIBRATION = "evaluation-data.npz", "calibration-data.npz"
-"""Reports know data by digest only; these names stand for the files."""
+EVALUATION, CALIBRATION, EARLIER = "evaluation-data.npz", "calibration-data.npz", "earlier-report.json"
+"""Reports know data, and a report that they rest on, by digest only; these names stand for the files."""
 _USUAL = Workload().runtimes
 
 
@@ -52,6 +52,7 @@ def repeat_line(report: Report) -> str:
         words += ["--deadline", number(request.deadline_s)]
     if isinstance(report, OptimizeReport):
         words += [word for one in report.request.processors for word in ("--processors", one)]
+        words += ["--earlier", EARLIER] if report.earlier else []
     return shlex.join([*words, "--seed", str(request.seed)])
 
 
@@ -66,6 +67,8 @@ def repeat_http(report: Report) -> str:
         body["against"] = "AGAINST_ID"
     if report.replay.datasets:
         body["data"] = {role: f"{role.upper()}_ID" for role in _roles(report)}
+    if isinstance(report, OptimizeReport) and report.earlier:
+        body["earlier"] = "EARLIER_JOB_ID"
     document = json.dumps(body | asked, indent=2)
     return (
         "curl -fsS \"$URL/v1/jobs\" -H 'Content-Type: application/json' --data-binary @- <<'JSON'\n"

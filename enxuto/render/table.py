@@ -185,7 +185,9 @@ def _conditions(report: Report) -> str:
         marks = {"★ winner": any(row.winner for row in rows(report)), "◆ front": bool(report.pareto)}
         marks["? best unproven"] = any(row.unproven for row in rows(report))
         legend = f"{', '.join(mark for mark, there in marks.items() if there)}{metric}{_feasible(report)}. "
-    where = f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work."
+    where = (
+        f"{_workload(report)}on {report.machine.processor}; {words.seconds(report.elapsed_s)} of work{_since(report)}."
+    )
     return (legend + where[0].upper() + where[1:]).replace(words.SPACE, " ")
 
 
@@ -195,6 +197,11 @@ def _feasible(report: OptimizeReport) -> str:
     limit = report.goal.max_drop if report.goal else None
     beyond = limit and any(drop.high > limit.value for drop in seen if drop)
     return "; feasible: by its estimate, the bound in brackets is for the confirmation to prove" if beyond else ""
+
+
+def _since(report: Report) -> str:
+    earlier = isinstance(report, OptimizeReport) and report.earlier
+    return " since an earlier search, by which the rest was measured" if earlier else ""
 
 
 def _workload(report: Report) -> str:

@@ -232,6 +232,14 @@ def test_where_nothing_was_measured_the_page_says_so() -> None:
     assert "It is not recommended: its case is not proven." in text
 
 
+def test_an_answer_from_an_earlier_search_says_so_and_how_to_ask_again() -> None:
+    text = unescape(text_of(html(optimize_report(earlier="job_1"))))
+    assert "in part by an earlier search" in text
+    assert "--earlier earlier-report.json --seed 7" in text
+    assert '"earlier": "EARLIER_JOB_ID"' in text
+    assert "earlier" not in text_of(html(optimize_report()))
+
+
 def test_memory_that_the_confirmation_alone_saw_is_not_said_to_be_unknown() -> None:
     report = optimize_report()
     without = {"memory_bytes": None, "memory": None}
