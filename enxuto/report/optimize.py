@@ -154,4 +154,4 @@ class OptimizeReport(JudgedReport):
     data: DataHealth | None = None
     """What is wrong with the data, or may be."""
     earlier: str | None = None
-    """What this answer takes measurements from, where that was named: a job, or the digest of a report that none left."""
+    """What this answer takes measurements from, where that was named: a job, or the digest of its report."""
