@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from app.api.tus import Checksum
 from app.core import resumable
@@ -41,7 +42,11 @@ class Appending:
             with suppress(OSError):  # the disk may be full
                 self._file.cut(self._counted)
             raise
-        except BaseException:  # the client is gone, or this process is told to end: what came is worth keeping
+        except ClientDisconnect:  # what came is worth keeping
+            if self._checksum is None:
+                await run_in_threadpool(self._count)
+            raise
+        except BaseException:  # this process is told to end, and waits for nothing any more
             if self._checksum is None:
                 self._count()
             raise
