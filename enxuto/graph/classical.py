@@ -20,14 +20,24 @@ _OPSET = 7
 
 
 def in_standard_operators(model: ir.Model) -> None:
-    """Edit a normalized model in place: Scaler and ArrayFeatureExtractor, as ONNX's reference defines them."""
-    if model.opset_imports.get("", 0) < _OPSET:
+    """Edit a model without functions, its constants lifted, in place.
+
+    Scaler and ArrayFeatureExtractor are written as ONNX defines them.
+    """
+    found = [node for node in model.graph if _has_standard_form(node)]
+    if not found or model.opset_imports.get("", 0) < _OPSET:
         return
     editor = Editor(model.graph)
-    for node in [one for one in model.graph if one.domain == DOMAIN]:
-        write = _WRITERS.get(node.op_type)
-        if write is not None:
-            editor.replace(node, list(write(editor, node)))
+    for node in found:
+        editor.replace(node, list(_WRITERS[node.op_type](editor, node)))
+
+
+def _has_standard_form(node: ir.Node) -> bool:
+    """Of features to pick, one row or many make a difference."""
+    if node.domain != DOMAIN or node.op_type not in _WRITERS:
+        return False
+    data = node.inputs[0]
+    return node.op_type == "Scaler" or (data is not None and data.shape is not None)
 
 
 def _scaler(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
@@ -49,7 +59,7 @@ def _array_feature_extractor(editor: Editor, node: ir.Node) -> Iterator[ir.Node]
     """What stands at these places of the last axis. Classes that count from zero are their places themselves."""
     data, places = node.inputs
     name = str(node.outputs[0].name)
-    rows = [1, -1] if data is not None and data.shape is not None and len(data.shape) == 1 else [-1]
+    rows = [1, -1] if data is None or data.shape is None or len(data.shape) == 1 else [-1]
     flat = editor.node("Reshape", [places, editor.weight(f"{name}_shape", np.array(rows))], f"{name}_places")
     yield flat
     if data is None or not _counts_from_zero(data) or not _is_choice(places):

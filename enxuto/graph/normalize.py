@@ -6,9 +6,12 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from enxuto.graph.classical import in_standard_operators
+
 
 def normalized(model: ir.Model) -> ir.Model:
-    """A copy to edit: functions inlined, constants lifted into initializers, exporter's remarks dropped.
+    """A copy to edit: functions inlined, constants lifted into initializers, operators for classical machine learning
+    in standard ones where there are, exporter's remarks dropped.
 
     Initializers are no longer inputs (IR version 3 wants them there): nobody feeds weights to a model. The model's own
     metadata, such as class names, stays.
@@ -28,6 +31,7 @@ def normalized(model: ir.Model) -> ir.Model:
         passes.NameFixPass(),
         passes.ClearMetadataAndDocStringPass(),
     )(copy)
+    in_standard_operators(copy)
     _own_names(copy)
     copy.ir_version = max(copy.ir_version, _oldest_ir_version(copy))
     return copy

@@ -17,7 +17,6 @@ from onnxscript.optimizer._constant_folding import (
     FoldConstantsPass,
 )
 
-from enxuto.graph.classical import in_standard_operators
 from enxuto.graph.gemm import join_biases
 from enxuto.graph.normalize import keep_signature, normalized, opset_of
 from enxuto.graph.pools import means_as_pools
@@ -40,7 +39,6 @@ def optimized(model: ir.Model, *, scaling: bool = False) -> ir.Model:
     With ``scaling`` what is scaled and shifted in front of a product is merged into that as well.
     """
     copy = normalized(model)
-    in_standard_operators(copy)
     declared = {value.name: (value.type, value.shape) for value in _node_outputs(copy)}
     _rewrite(copy)
     _without_allowzero(copy)

@@ -9,8 +9,8 @@ from enxuto.techniques.base import Context, Technique, Work
 
 
 class GraphOptimization(Technique):
-    """Folds constants, merges batch norms into convolutions and scales into products, writes scikit-learn's operators
-    in standard ones, removes dead and duplicate nodes."""
+    """Folds constants, merges batch norms and the standardization of inputs into products, removes dead and duplicate
+    nodes."""
 
     max_drift: ClassVar[float] = 1e-4
     lossless: ClassVar[bool] = True

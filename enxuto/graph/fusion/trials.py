@@ -1,7 +1,8 @@
 """Made-up numbers to run a part of a graph on, of lengths and values at which whatever it does would show.
 
 A window, or a table of positions, shows only in sequences that reach beyond it, and a token that stands for padding
-only where it occurs. So lengths and values are taken from the part's own constants too.
+only where it occurs. So lengths and values are taken from the part's own constants too, and where a mask may be read
+off features, some of the tokens have nothing but such a value in them.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ def trials(region: Region, layout: Layout, random: np.random.Generator) -> list[
     if values:
         size = _size(known, layout, *_SIZES[-1])
         drawn.append(Trial(_drawn(region, layout, size, few, 0.5, random), False))
+    if any(_holds_features(value, layout) for value in region.inputs):
+        feeds = _drawn(region, layout, _size(known, layout, *_SIZES[-1]), [0, 1], 1.0, random)
+        drawn += [Trial(_with_blanks(feeds, blank, layout, random), False) for blank in _blanks(region)]
     if longest > max(sequence for _, sequence in _SIZES):
         size = _size(known, layout, 1, longest)
         drawn.append(Trial(_drawn(region, layout, size, [0, 1], 1.0, random), False))
@@ -103,6 +107,26 @@ def _numbers(region: Region) -> tuple[set[int], set[int]]:
         elif node.op_type in _COMPARING:
             values |= {one for one in found if 1 < one < _NO_POSITION}
     return values, positions
+
+
+def _blanks(region: Region) -> list[float]:
+    """What stands in all features of a token that is padding: zeros, or what anything is compared with."""
+    compared = (number(value) for node in region.nodes if node.op_type in _COMPARING for value in node.inputs)
+    return list(dict.fromkeys([0.0, *(one for one in compared if one is not None and np.isfinite(one))]))
+
+
+def _holds_features(value: ir.Value, layout: Layout) -> bool:
+    return value not in layout.widths and value.dtype == ir.DataType.FLOAT and len(value.shape or ()) == 3
+
+
+def _with_blanks(feeds: Feeds, blank: float, layout: Layout, random: np.random.Generator) -> Feeds:
+    """With normal numbers for features, and about every other token blank."""
+    drawn = dict(feeds)
+    for value, array in feeds.items():
+        if _holds_features(value, layout):
+            kept = random.random((*array.shape[:2], 1)) < 0.5
+            drawn[value] = np.where(kept, random.standard_normal(array.shape, dtype=np.float32), np.float32(blank))
+    return drawn
 
 
 def _counted(node: ir.Node, value: ir.Value) -> float | None:

@@ -91,6 +91,30 @@ def test_a_soft_mask_keeps_what_it_does_to_a_sample_of_padding_alone(tmp_path: P
     np.testing.assert_allclose(outputs_of(found, given)[0], outputs_of(proto, given)[0], atol=0.01)
 
 
+@pytest.mark.parametrize("blank", [0.0, -1.0])
+@pytest.mark.parametrize("guard", [False, True])
+def test_a_mask_that_is_read_off_features_is_seen(blank: float, guard: bool, tmp_path: Path) -> None:
+    """As Keras' Masking has it: a token is padding where all of its features have one value."""
+    read_off = """
+        largest = ReduceMax<axes = [-1], keepdims = 0>(x)
+        nothing = Equal(largest, blank)
+        hidden = Unsqueeze(nothing, ax12)
+    """
+    proto = tiny.bert(
+        mask=read_off, apply="masked = Where(hidden, minus_inf, scaled)", guard=guard, check=False,
+        after="y = Tanh(last)", out="float[batch, sequence, 16] y",
+    )  # fmt: skip
+    embedding, whole = (node for node in proto.graph.node if "ids" in node.input)
+    embedding.CopyFrom(onnx.helper.make_node("Tanh", ["x"], list(embedding.output)))
+    whole.CopyFrom(onnx.helper.make_node("Shape", ["x"], list(whole.output), end=2))
+    del proto.graph.input[:]
+    features = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", "sequence", tiny.WIDTH])
+    proto.graph.input.append(features)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(blank, dtype=np.float32), "blank"))
+    onnx.checker.check_model(proto)
+    assert operators(fused(proto, tmp_path))["MultiHeadAttention"] == 0
+
+
 def test_another_addition_to_scores_is_handed_over_as_a_bias(tmp_path: Path) -> None:
     """A bias by distance, [1, 1, sequence, sequence]."""
     slope = """
