@@ -84,9 +84,8 @@ def set_aside_worse(trials: Trials, goal: Goal) -> None:
     gaining = [each for each in ranked if _gains(trials, goal, each)]
     if gaining:
         kept.add(max(gaining, key=sqnr_db).name)
-    for candidate in ranked:
-        if candidate.name not in kept:
-            trials.aside[candidate.name] = f"Set aside after a first look: {_standing(goal, candidate, ranked[0])}."
+    why = f"Set aside after a first look, in which {_standing(goal, ranked[0])}."
+    trials.aside.update({each.name: why for each in ranked if each.name not in kept})
 
 
 def _gains(trials: Trials, goal: Goal, candidate: Candidate) -> bool:
@@ -94,12 +93,12 @@ def _gains(trials: Trials, goal: Goal, candidate: Candidate) -> bool:
     return candidate_cost(goal, candidate) * (1 + trials.request.margin) < original
 
 
-def _standing(goal: Goal, candidate: Candidate, best: Candidate) -> str:
-    if goal.objective == "size" and candidate.model and best.model:
-        return f"{size(candidate.model.size_bytes)}, where {best.name} has {size(best.model.size_bytes)}"
-    if candidate.selection.speedup and best.selection.speedup:
-        seen, highest = candidate.selection.speedup.value, best.selection.speedup.value
-        return f"{seen:.2f}× as fast as the original, where {best.name} was {highest:.2f}×"
+def _standing(goal: Goal, best: Candidate) -> str:
+    """One sentence for all that were worse, so that it is told once; how each stood is among its measurements."""
+    if goal.objective == "size" and best.model:
+        return f"{best.name} had {size(best.model.size_bytes)}"
+    if best.selection.speedup:
+        return f"{best.name} was {best.selection.speedup.value:.2f}× as fast as the original"
     return f"{best.name} was better"
 
 
