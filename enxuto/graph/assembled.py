@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import onnx_ir as ir
 
@@ -14,6 +12,7 @@ from enxuto.graph.weights import (
     initializers_behind,
     input_of,
     is_constant,
+    rearranged,
 )
 
 
@@ -58,23 +57,8 @@ def _made(value: ir.Value, most: int, known: dict[ir.Value, np.ndarray | None]) 
                 else arrays[0].squeeze(tuple(axes))
             )
         case "Transpose" | "Reshape" | "Identity":
-            return _moved(node, arrays[0])
+            return rearranged(node, arrays[0])
     return None
-
-
-def _moved(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
-    if node.op_type == "Transpose":
-        order = node.attributes.get("perm")
-        return data.transpose(order.as_ints() if order else None)
-    if node.op_type == "Identity":
-        return data
-    shape = _numbers(node, "shape", 1)
-    return data.reshape(shape) if shape and min(shape) >= -1 and 0 not in shape and _fits(shape, data) else None
-
-
-def _fits(shape: list[int], data: np.ndarray) -> bool:
-    known = math.prod(size for size in shape if size > 0)
-    return known == data.size if -1 not in shape else data.size % known == 0
 
 
 def _sliced(node: ir.Node, data: np.ndarray) -> np.ndarray | None:

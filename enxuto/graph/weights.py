@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import onnx_ir as ir
@@ -86,10 +88,11 @@ def computed_array(value: ir.Value | None) -> np.ndarray | None:
     if producer is None or not in_default_domain(producer) or producer.op_type not in REARRANGEMENTS:
         return None
     data = computed_array(producer.inputs[0])
-    return None if data is None else _rearranged(producer, data)
+    return None if data is None else rearranged(producer, data)
 
 
-def _rearranged(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
+def rearranged(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
+    """What a node makes of these numbers; None where that cannot be told."""
     match node.op_type:
         case "Identity":
             return data
@@ -97,12 +100,23 @@ def _rearranged(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
             order = node.attributes.get("perm")
             return np.transpose(data, order.as_ints() if order else None)
         case "Reshape":
-            shape = input_of(node, 1)
-            return data.reshape(array_of(shape)) if is_constant(shape) and shape is not None else None
+            return _reshaped(node, data)
         case "Cast":
             target = ir.DataType(node.attributes["to"].as_int())
             return data.astype(target.numpy()) if target.is_floating_point() else None
     return None
+
+
+def _reshaped(node: ir.Node, data: np.ndarray) -> np.ndarray | None:
+    given, allow_zero = input_of(node, 1), node.attributes.get("allowzero")
+    if given is None or not is_constant(given):
+        return None
+    shape = [int(size) for size in array_of(given).ravel()]
+    if allow_zero is None or not allow_zero.as_int():  # a size of 0 is that of the data's own axis
+        shape = [size or own for size, own in zip_longest(shape, data.shape[: len(shape)], fillvalue=0)]
+    known = math.prod(size for size in shape if size != -1)
+    fits = data.size % known == 0 if -1 in shape and known > 0 else data.size == known
+    return data.reshape(shape) if fits and min(shape, default=1) >= -1 and shape.count(-1) <= 1 else None
 
 
 def is_constant(value: ir.Value | None) -> bool:
