@@ -23,6 +23,8 @@ _SAME_GRAPH = frozenset({"calibration", "percentile", "rounding", "bias_correcti
 _SAME_NODES = frozenset({"cross_layer_equalization"})
 """Techniques that change weights alone."""
 FEWEST_KEPT, MOST_KEPT = 4, 7
+_ASIDE = "Set aside"
+"""How each reason begins that others were preferred to a candidate."""
 
 
 def reject(trials: Trials, goal: Goal, *, surely: bool) -> None:
@@ -58,7 +60,7 @@ def set_aside_siblings(trials: Trials, goal: Goal) -> None:
         leader, *others = sorted(group, key=lambda each: _unfaithful(goal, each))
         for other in others:
             trials.aside[other.name] = (
-                f"It differs from {leader.name} in numbers alone, and answers less like the original."
+                f"{_ASIDE}: it differs from {leader.name} in numbers alone, and answers less like the original."
             )
 
 
@@ -84,7 +86,7 @@ def set_aside_worse(trials: Trials, goal: Goal) -> None:
     gaining = [each for each in ranked if _gains(trials, goal, each)]
     if gaining:
         kept.add(max(gaining, key=sqnr_db).name)
-    why = f"Set aside after a first look, in which {_standing(goal, ranked[0])}."
+    why = f"{_ASIDE} after a first look, in which {_standing(goal, ranked[0])}."
     trials.aside.update({each.name: why for each in ranked if each.name not in kept})
 
 
@@ -124,6 +126,12 @@ def settle(trials: Trials) -> None:
         broken = _broken(goal, candidate, surely=False)
         update = {"outcome": "infeasible", "reason": " and ".join(broken)} if broken else {}
         trials.replace(candidate.model_copy(update={**update, "notes": [*candidate.notes, why]}))
+
+
+def taken_back(candidate: Candidate) -> Candidate:
+    """Without the reason that others were preferred to it: that was for another goal."""
+    notes = [note for note in candidate.notes if not note.startswith(_ASIDE)]
+    return candidate.model_copy(update={"notes": notes})
 
 
 def _still_aside(trials: Trials) -> Iterable[Candidate]:

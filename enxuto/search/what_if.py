@@ -21,7 +21,7 @@ from enxuto.search.groundwork import calibrate, evaluate_original
 from enxuto.search.halving import look_at_new, look_at_speed
 from enxuto.search.plan import Reply, Task
 from enxuto.search.proposing import recipes_for
-from enxuto.search.sieve import MOST_KEPT, reject, set_aside_siblings
+from enxuto.search.sieve import MOST_KEPT, reject, set_aside_siblings, taken_back
 from enxuto.search.trial import Trials
 from enxuto.search.trying import make_again, try_recipes
 from enxuto.search.tune import try_on_other_runtimes
@@ -88,6 +88,7 @@ def _is_about_bytes(goal: Goal | None) -> bool:
 
 
 def _reopened(candidate: Candidate) -> Candidate:
+    candidate = taken_back(candidate)
     if candidate.model is None or candidate.outcome not in ("infeasible", "skipped"):
         return candidate
     return candidate.model_copy(update={"outcome": "feasible", "reason": ""})

@@ -71,6 +71,15 @@ def test_what_another_goal_confirmed_does_not_stand_as_looked_at_here(earlier: O
     assert [each.candidate for each in report.confirmations] == ["dynamic_int8"]
 
 
+def test_why_an_earlier_goal_preferred_others_is_not_said_again():
+    facts = {**FACTS, "static_int8(calibration=mse)": replace(FAST, sqnr_db=20.0)}
+    first = ask(World(facts), Goal())
+    again = ask(World(facts), Goal(max_drop=MaxDrop(value=0.02)), first)
+    for report in (first, again):
+        [aside] = [each for each in report.candidates if each.name == "static_int8(calibration=mse)"]
+        assert [note.partition(":")[0] for note in aside.notes] == ["Set aside"]
+
+
 def test_recipes_that_the_earlier_goal_did_not_ask_for_are_tried(earlier: OptimizeReport):
     small = "weight_only(bits=4, block_size=128, method=gptq)"
     world = World({**FACTS, small: Facts(speedup=0.9, size_bytes=600_000, drop=0.001)})
