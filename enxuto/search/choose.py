@@ -52,12 +52,18 @@ def unproven_constraints(goal: Goal, seen: Measurements) -> list[str]:
 def too_wide(drop: Drop, limit: float) -> str:
     """Why a drop is not proven to be within a limit, and how many samples would do."""
     needed = samples_to_decide(drop, limit)
-    more = f"; about {needed:,} samples would decide" if needed else ""
+    more = f"; about {_rounded_up(needed):,} samples would decide" if needed else ""
     surely = f"at {limit_percent(drop.confidence)} confidence"
     return (
         f"on {drop.samples:,} samples it loses {amount(drop, drop.value)}, {surely} at most "
         f"{amount(drop, drop.high)}, and {amount(drop, limit)} is allowed{more}"
     )
+
+
+def _rounded_up(count: int) -> int:
+    """To two digits: a forecast knows no more."""
+    step: int = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // step) * step
 
 
 def amount(drop: Drop, value: float) -> str:
