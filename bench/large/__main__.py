@@ -39,7 +39,7 @@ with workbench(None) as bench:
     if recipe:
         step = ApplyRecipe.model_validate({"model": subject.file, "recipe": recipe, "calibration": None,
                                            "preprocessing": {}, "seed": 0, "workload": Workload()})
-        outcome = bench._runner(step, stop=lambda: False)
+        outcome = bench.runner(step, stop=lambda: False)
         if outcome.status != "done":
             raise SystemExit(outcome.finding.detail)
         print(outcome.result.size_bytes, len(outcome.result.beside_files), end=" ")

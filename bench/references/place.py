@@ -71,7 +71,8 @@ class Place:
             command = [str(self.python), str(script), str(folder), str(self.sources / reference.folder)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=_MOST_S, check=False)
             if done.returncode:
-                raise NotThere(f"{script.name} ended with: {done.stderr.strip().splitlines()[-1]}")
+                said = done.stderr.strip() or f"status {done.returncode}, and said nothing"
+                raise NotThere(f"{script.name} ended with: {said.splitlines()[-1]}")
             with np.load(folder / "found.npz", allow_pickle=False) as stored:
                 return dict(stored)
 
