@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from enxuto.errors import BadInput
 from enxuto.graph.fusion.attention import Attention, way_to_source
-from enxuto.graph.fusion.match import number
+from enxuto.graph.fusion.match import behind, number
 from enxuto.graph.fusion.region import Region, results
 from enxuto.graph.fusion.trials import Layout, Trial, trials
 from enxuto.graph.fusion.write_attention import Mask, as_protos, attention_steps
@@ -71,12 +71,21 @@ def _masks(region: Region, found: Attention) -> Iterator[Mask]:
     yield Mask(fill=_LOWEST)
     yield Mask(causal=True, fill=_LOWEST)
     for value in region.inputs:
-        if value.producer() is None and value.dtype in _MASK_TYPES and _rank(value) == 2:
+        if value.producer() is None and _may_mask(value, found):
             for fill in dict.fromkeys([*_fills(region), _LOWEST]):
                 yield Mask(padding=value, fill=fill)
                 yield Mask(padding=value, causal=True, fill=fill)
     if found.bias is not None and _rank(found.bias) == 4:
         yield Mask(added=found.bias, fill=_LOWEST)
+
+
+def _may_mask(value: ir.Value, found: Attention) -> bool:
+    """A float that hidden states are computed from as well is a feature: the operator would cut off its fraction."""
+    if value.dtype not in _MASK_TYPES or _rank(value) != 2:
+        return False
+    return value.dtype != ir.DataType.FLOAT or not any(
+        value in node.inputs for projection in found.projections for node in behind(projection, set())
+    )
 
 
 def _fills(region: Region) -> list[float]:

@@ -77,55 +77,52 @@ def trials(region: Region, layout: Layout, random: np.random.Generator) -> list[
     if furthest + 2 > _LONGEST and _size(known, layout, 1, 0)[1] == 0:
         return []
     longest = min(max([2 * furthest + 2, *_table_lengths(region)]), _LONGEST)
-    few = [0, 1, *(near for one in sorted(values) for near in (one - 1, one, one + 1))]
+    tokens = sorted({round(one) for one in values} - {0, 1})
+    few = [0, 1, *(near for one in tokens for near in (one - 1, one, one + 1))]
     sizes = [(size, kept) for size in dict.fromkeys(_size(known, layout, *size) for size in _SIZES) for kept in _KEPT]
     drawn = [Trial(_drawn(region, layout, size, [0, 1], kept, random), not kept) for size, kept in sizes]
-    if values:
+    if tokens:
         size = _size(known, layout, *_SIZES[-1])
         drawn.append(Trial(_drawn(region, layout, size, few, 0.5, random), False))
-    if any(_holds_features(value, layout) for value in region.inputs):
+    if any(_may_be_blank(value, layout) for value in region.inputs):
         feeds = _drawn(region, layout, _size(known, layout, *_SIZES[-1]), [0, 1], 1.0, random)
-        drawn += [Trial(_with_blanks(feeds, blank, layout, random), False) for blank in _blanks(region)]
+        drawn += [Trial(_with_blanks(feeds, blank, layout, random), False) for blank in (0.0, 1.0, *sorted(values))]
     if longest > max(sequence for _, sequence in _SIZES):
         size = _size(known, layout, 1, longest)
         drawn.append(Trial(_drawn(region, layout, size, [0, 1], 1.0, random), False))
     return drawn
 
 
-def _numbers(region: Region) -> tuple[set[int], set[int]]:
+def _numbers(region: Region) -> tuple[set[float], set[int]]:
     """What tokens are compared with, 0 and 1 apart, and what positions are."""
-    values, positions = set[int](), set[int]()
+    values, positions = set[float](), set[int]()
     fed = set(region.inputs)
     for node in region.nodes:
         given = [value for value in node.inputs if value is not None]
         reads = node.op_type not in ("Shape", "Size") and not fed.isdisjoint(given)
         if reads:
             fed.update(node.outputs)
-        found = {round(one) for value in given if (one := _counted(node, value)) is not None}
+        found = {one for value in given if (one := _counted(node, value)) is not None and abs(one) < _NO_POSITION}
         if not reads:
-            positions |= {abs(one) for one in found if abs(one) < _NO_POSITION}
+            positions |= {abs(round(one)) for one in found}
         elif node.op_type in _COMPARING:
-            values |= {one for one in found if 1 < one < _NO_POSITION}
+            values |= found - {0, 1}
     return values, positions
 
 
-def _blanks(region: Region) -> list[float]:
-    """What stands in all features of a token that is padding: zeros, or what anything is compared with."""
-    compared = (number(value) for node in region.nodes if node.op_type in _COMPARING for value in node.inputs)
-    return list(dict.fromkeys([0.0, *(one for one in compared if one is not None and np.isfinite(one))]))
-
-
-def _holds_features(value: ir.Value, layout: Layout) -> bool:
-    return value not in layout.widths and value.dtype == ir.DataType.FLOAT and len(value.shape or ()) == 3
+def _may_be_blank(value: ir.Value, layout: Layout) -> bool:
+    """A number or a vector of features for each token."""
+    return value not in layout.widths and value.dtype == ir.DataType.FLOAT and len(value.shape or ()) in (2, 3)
 
 
 def _with_blanks(feeds: Feeds, blank: float, layout: Layout, random: np.random.Generator) -> Feeds:
-    """With normal numbers for features, and about every other token blank."""
+    """With normal numbers for features, and one and the same in all features of about every other token."""
     drawn = dict(feeds)
     for value, array in feeds.items():
-        if _holds_features(value, layout):
-            kept = random.random((*array.shape[:2], 1)) < 0.5
-            drawn[value] = np.where(kept, random.standard_normal(array.shape, dtype=np.float32), np.float32(blank))
+        if _may_be_blank(value, layout):
+            kept = random.random(array.shape[:2]).reshape(*array.shape[:2], *[1] * (array.ndim - 2)) < 0.5
+            shown = random.standard_normal(array.shape, dtype=np.float32) if array.ndim == 3 else array
+            drawn[value] = np.where(kept, shown, np.float32(blank))
     return drawn
 
 

@@ -115,6 +115,38 @@ def test_a_mask_that_is_read_off_features_is_seen(blank: float, guard: bool, tmp
     assert operators(fused(proto, tmp_path))["MultiHeadAttention"] == 0
 
 
+HIDDEN_WHERE_EQUAL = "nothing = Equal({data}, blank)\n hidden = Unsqueeze(nothing, ax12)"
+TOKENS_OUT = {
+    "apply": "masked = Where(hidden, minus_inf, scaled)",
+    "after": "y = Tanh(last)",
+    "out": "float[batch, sequence, 16] y",
+}
+
+
+@pytest.mark.parametrize("data", ["ids", "mask"])
+def test_tokens_below_zero_that_are_padding_are_seen(data: str, tmp_path: Path) -> None:
+    proto = tiny.bert(mask=HIDDEN_WHERE_EQUAL.format(data=data), check=False, **TOKENS_OUT)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(-1), "blank"))
+    assert operators(fused(proto, tmp_path))["MultiHeadAttention"] == 0
+
+
+@pytest.mark.parametrize("blank", [0.0, 2.5])
+def test_a_feature_that_marks_padding_as_well_is_no_mask(blank: float, tmp_path: Path) -> None:
+    """One number for each token: as an integer, most are 0."""
+    proto = tiny.bert(mask=HIDDEN_WHERE_EQUAL.format(data="x"), check=False, **TOKENS_OUT)
+    embedding, whole = (node for node in proto.graph.node if "ids" in node.input)
+    embedding.CopyFrom(onnx.helper.make_node("Einsum", ["x", "row"], list(embedding.output), equation="bs,w->bsw"))
+    whole.input[0] = "x"
+    del proto.graph.input[:]
+    feature = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", "sequence"])
+    proto.graph.input.append(feature)
+    row = np.random.default_rng(0).standard_normal(tiny.WIDTH)
+    for name, array in {"blank": np.array(blank), "row": row}.items():
+        proto.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    onnx.checker.check_model(proto)
+    assert operators(fused(proto, tmp_path))["MultiHeadAttention"] == 0
+
+
 def test_another_addition_to_scores_is_handed_over_as_a_bias(tmp_path: Path) -> None:
     """A bias by distance, [1, 1, sequence, sequence]."""
     slope = """
@@ -209,7 +241,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("given", REFUSED.values(), ids=REFUSED)
 def test_what_is_no_attention_or_is_read_elsewhere_is_left(given: dict[str, str], tmp_path: Path) -> None:
-    proto = tiny.bert(**given)  # type: ignore[arg-type]
+    proto = tiny.bert(**given)
     found = fused(proto, tmp_path)
     assert operators(found)["MultiHeadAttention"] == 0
     require_same(proto, found)
