@@ -19,9 +19,8 @@ from enxuto.search.portable import holds_where_asked
 from enxuto.search.sieve import reject
 from enxuto.search.trial import Looked, Trials
 from enxuto.search.trying import make_again
-from enxuto.search.verdict import Decision, decide, decide_recipe, gain_in_words, objective_gain
+from enxuto.search.verdict import Decision, counts_as_equal, decide, decide_recipe, gain_in_words, objective_gain
 from enxuto.steps import Estimate
-from enxuto.words import limit_percent
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _why_no_gain(trials: Trials, goal: Goal, candidate: Candidate, gain: Estimat
     ran = sum(each.model is not None and each.outcome != "duplicate" for each in trials.candidates)
     lost = sum(each.outcome == "infeasible" for each in trials.candidates)
     missed = f" {lost} of them missed a constraint;" if lost else ""
-    equal = f", and up to {limit_percent(trials.request.margin)} counts as equal" if gain.value > 1 else ""
+    equal = counts_as_equal(gain, trials.request.margin)
     return f"The original stays: no candidate brought a gain. {ran} could be made and run;{missed} {seen}{equal}."
 
 

@@ -69,6 +69,7 @@ def decide(goal: Goal, original: Baseline, candidate: Candidate, conditions: Con
     judged = _judge_gain(goal, gain, after, conditions)
     progress: Verdict = "improved" if missed else judged.verdict
     if progress in ("no_gain", "regressed"):
+        what = f"{what}{counts_as_equal(gain, conditions.margin)}"
         why = f"The original stays: the best candidate brought no gain ({what})."
         return Decision("no_gain", why, winner=False, unproven=False, about=f"{what}, which is no gain.")
     missing = unproven_constraints(goal, after)
@@ -98,6 +99,11 @@ def gain_in_words(goal: Goal, gain: Estimate) -> str:
             return size_in_words(gain)
         case "memory":
             return _times(gain, "less memory", "more memory", "as much memory")
+
+
+def counts_as_equal(gain: Estimate, margin: float) -> str:
+    """Why a little more is no gain; nothing where there is none at all."""
+    return f", and up to {limit_percent(margin)} counts as equal" if gain.value > 1 else ""
 
 
 def size_in_words(gain: Estimate) -> str:

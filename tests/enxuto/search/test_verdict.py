@@ -26,6 +26,7 @@ def test_a_gain_within_the_margin_that_was_asked_for_is_none():
     usual, wide = search(World({"static_int8": FASTER})), search(World({"static_int8": FASTER}), margin=0.5)
     assert (usual.verdict, usual.margin) == ("improved", 0.03)
     assert (wide.verdict, wide.margin) == ("no_gain", 0.5)
+    assert "as fast, and up to 50\u00a0% counts as equal" in wide.why
 
 
 def test_the_margin_holds_for_files_too():
