@@ -10,7 +10,8 @@ from enxuto.techniques.base import Context, Technique, Work
 
 class GraphOptimization(Technique):
     """Folds constants, merges batch norms and the standardization of inputs into products, removes dead and duplicate
-    nodes."""
+    nodes. In front of a quantization leave it out where inputs are features of very different ranges: what standardizes
+    them is gone then, and they meet in one scale."""
 
     max_drift: ClassVar[float] = 1e-4
     lossless: ClassVar[bool] = True
