@@ -7,13 +7,14 @@ readers pay where their inputs share a scale, so the strength is the one of leas
 A depthwise convolution has a scale for each input, and is free too.
 
 An upper bound, as ReLU6 has it, does not let factors pass; but quantization itself cuts off at the largest value seen.
+So bounds move there, and nobody needs them once ranges are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -32,29 +33,27 @@ _ACTIVATION_STEPS, _WEIGHT_STEPS = 255.0, 127.0
 _PEAK_OVER_RMS = 4.0
 """Of a channel's values: what is assumed for the size of signals, of which only the peak is known."""
 
-Factors = dict[ir.Value, np.ndarray]
+
+@dataclass(frozen=True)
+class Equalized:
+    factors: Mapping[str, np.ndarray]
+    """Of each channel, by the name of the tensor that was scaled."""
+    clips: tuple[ir.Node, ...]
+    """Whose upper bound is the largest value seen now: needed for as long as ranges are taken from the graph."""
 
 
 def equalize(
-    graph: ir.Graph,
-    placement: Placement,
-    linears: Sequence[Linear],
-    seen: Mapping[str, TensorStatistics],
-    *,
-    seen_anew: bool = False,
-) -> dict[str, np.ndarray]:
-    """Edit the graph in place; returns the factors of each channel by the name of the tensor that was scaled.
-
-    ``seen_anew``: ranges are to be taken from the graph as it is afterwards. Then upper bounds have to stay in it.
-    """
+    graph: ir.Graph, placement: Placement, linears: Sequence[Linear], seen: Mapping[str, TensorStatistics]
+) -> Equalized:
+    """Edit the graph in place."""
+    editor = Editor(graph)
+    clips: list[ir.Node] = []
     factors: dict[str, np.ndarray] = {}
     outputs: dict[ir.Node, np.ndarray] = {}
     inputs: dict[ir.Node, np.ndarray] = {}
     integer = {*(one.node for one in placement.linears), *placement.followers}
     for shared in shared_channels(graph, linears):
-        if (seen_anew and shared.clips) or not all(
-            _is_cut_off(clip.outputs[0], placement, integer) for clip in shared.clips
-        ):
+        if not all(_is_cut_off(clip.outputs[0], placement, integer) for clip in shared.clips):
             continue
         found = _factors(shared, placement, seen)
         if found is None:
@@ -63,12 +62,12 @@ def equalize(
         outputs.update({one.node: found for one in shared.writers})
         inputs.update({one.node: found for one in shared.readers})
         for clip in shared.clips:
-            _without_upper_bound(clip)
-    editor = Editor(graph)
+            _move_upper_bound(editor, clip, seen, found)
+        clips += shared.clips
     for linear in linears:
         if linear.node in outputs or linear.node in inputs:
             _rescale(editor, linear, outputs.get(linear.node), inputs.get(linear.node))
-    return factors
+    return Equalized(factors, tuple(clips))
 
 
 def scaled_statistics(seen: TensorStatistics, factors: np.ndarray) -> TensorStatistics | None:
@@ -124,7 +123,16 @@ def _error(shared: Shared, peaks: Sequence[np.ndarray], factors: np.ndarray) -> 
     return total
 
 
-def _without_upper_bound(clip: ir.Node) -> None:
+def _move_upper_bound(editor: Editor, clip: ir.Node, seen: Mapping[str, TensorStatistics], factors: np.ndarray) -> None:
+    name = str(clip.outputs[0].name)
+    scaled_now = scaled_statistics(seen[name], factors)
+    if scaled_now is not None and scaled_now.extremes is not None:
+        bound = editor.weight(f"{name}_bound", np.array(scaled_now.extremes.high, np.float32))
+        clip.replace_input_with(2, bound)
+
+
+def without_upper_bound(clip: ir.Node) -> None:
+    """Put a ReLU in its place, whose output takes the name of the old one."""
     graph = clip.graph
     if graph is None:
         return

@@ -15,7 +15,7 @@ from enxuto.graph.pools import pools_as_means
 from enxuto.processor import Processor
 from enxuto.quantization.affine import Range, takes_integers
 from enxuto.quantization.calibrate import observe
-from enxuto.quantization.equalize import equalize, scaled_statistics
+from enxuto.quantization.equalize import equalize, scaled_statistics, without_upper_bound
 from enxuto.quantization.kept import guard_kept
 from enxuto.quantization.kernel_ends import Layout
 from enxuto.quantization.linear import Linear, linears
@@ -75,7 +75,7 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     placement = place(model.graph, found, kept, layout=options.layout)
     tensors = _tensors(model, placement, seen.tensors if seen else {}, options, context)
     if options.equalization and (context.calibration is not None or not options.ranges.wants_histograms):
-        known = _equalized(model, placement, found, tensors, options)
+        known = _equalized(model, placement, found, tensors, options, context)
         found = list(linears(model.graph, operators_of(options.layout)))
         kept = _kept(model.graph, found, options)
         placement = place(model.graph, found, kept, layout=options.layout)
@@ -160,14 +160,18 @@ def _equalized(
     found: list[Linear],
     tensors: Mapping[str, TensorStatistics],
     options: Options,
+    context: Context,
 ) -> dict[str, TensorStatistics]:
     """What is known of the tensors afterwards; histograms of all channels cannot be scaled but are made anew."""
-    anew = options.ranges.wants_histograms
-    factors = equalize(model.graph, placement, found, tensors, seen_anew=anew)
-    known = {name: one for name, one in tensors.items() if name not in factors}
-    if not anew:
-        after = {name: scaled_statistics(tensors[name], each) for name, each in factors.items() if name in tensors}
-        known |= {name: one for name, one in after.items() if one is not None}
+    done = equalize(model.graph, placement, found, tensors)
+    known = {name: one for name, one in tensors.items() if name not in done.factors}
+    if options.ranges.wants_histograms:
+        known = _tensors(model, placement, known, options, context)
+    else:
+        scaled = {name: scaled_statistics(tensors[name], by) for name, by in done.factors.items() if name in tensors}
+        known |= {name: one for name, one in scaled.items() if one is not None}
+    for clip in done.clips:
+        without_upper_bound(clip)
     return known
 
 

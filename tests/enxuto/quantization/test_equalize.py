@@ -50,13 +50,13 @@ def uneven(activation: str) -> ModelProto:
     )
 
 
-def drifts(proto: ModelProto, folder: Path) -> tuple[float, float]:
+def drifts(proto: ModelProto, folder: Path, calibration: str = "minmax") -> tuple[float, float]:
     """Without equalization, and with it."""
     samples, others = samples_for(proto, 32), samples_for(proto, 32, seed=1)
     expected = outputs_of(proto, others)
     found = []
     for equalization in (False, True):
-        technique = StaticInt8(equalization=equalization)
+        technique = StaticInt8.model_validate({"calibration": calibration, "equalization": equalization})
         done = apply_technique(technique, Work(ir.from_proto(proto)), context(folder, samples))
         found.append(drift(expected, outputs_of(done.model, others)))
     return found[0], found[1]
@@ -66,6 +66,23 @@ def drifts(proto: ModelProto, folder: Path) -> tuple[float, float]:
 def test_small_channels_are_no_longer_lost(activation: str, tmp_path: Path) -> None:
     without, equalized = drifts(uneven(activation), tmp_path)
     assert equalized < 0.7 * without
+
+
+@pytest.mark.parametrize("calibration", ["percentile", "mse"])
+def test_small_channels_below_a_bound_count_however_ranges_are_chosen(calibration: str, tmp_path: Path) -> None:
+    without, equalized = drifts(uneven("Clip(a, zero, six)"), tmp_path, calibration)
+    assert equalized < 0.7 * without
+
+
+@pytest.mark.parametrize("calibration", ["minmax", "mse"])
+def test_a_bound_that_quantization_enforces_is_gone(calibration: str, tmp_path: Path) -> None:
+    proto = uneven("Clip(a, zero, six)")
+    samples = {"x": 8 * samples_for(proto, 32)["x"]}
+    technique = StaticInt8.model_validate({"calibration": calibration})
+    done = apply_technique(technique, Work(ir.from_proto(proto)), context(tmp_path, samples))
+    operators = [node.op_type for node in done.model.graph]
+    assert (operators.count("Relu"), operators.count("Clip")) == (1, 0)
+    assert not [name for name in done.model.graph.initializers if "bound" in name]
 
 
 @pytest.mark.parametrize("calibration", ["percentile", "mse", "entropy"])
