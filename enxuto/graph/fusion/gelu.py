@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.fusion.match import is_number, made_by, other_input, read_within, with_number
+from enxuto.graph.fusion.match import adds_axes, is_number, made_by, other_input, read_within, with_number
 from enxuto.graph.normalize import opset_of
 
 _OPSET = 20
@@ -63,7 +63,9 @@ def _around(middle: ir.Node) -> _Gelu | None:
     if products is None:
         return None
     nodes = [*before, middle, plus, *products]
-    return _Gelu(data, nodes, tanh) if read_within(nodes, nodes[-1].outputs[0]) else None
+    if adds_axes(nodes, data) or not read_within(nodes, nodes[-1].outputs[0]):
+        return None
+    return _Gelu(data, nodes, tanh)
 
 
 def _over_root_two(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]] | None:

@@ -84,6 +84,13 @@ def behind(value: ir.Value, stop: set[ir.Value]) -> Iterator[ir.Node]:
         waiting.extend(source for source in node.inputs if source is not None)
 
 
+def adds_axes(nodes: list[ir.Node], data: ir.Value) -> bool:
+    """Whether a constant that these nodes read has more axes than the data: what they make has as many then."""
+    most = max(1, 0 if data.shape is None else len(data.shape))
+    read = (value for node in nodes for value in node.inputs if value is not None)
+    return any(is_constant(value) and array_of(value).ndim > most for value in read)
+
+
 def last_axis(value: ir.Value | None) -> int | None:
     """Its length, where it is known."""
     if value is None or value.shape is None or not len(value.shape):

@@ -332,6 +332,18 @@ def test_a_normalization_of_another_kind_is_left(change: tuple[str, str], tmp_pa
     require_same(proto, found)
 
 
+@pytest.mark.parametrize(("axes", "fused_units"), [(1, 1), (3, 1), (4, 0)])
+def test_a_number_with_more_axes_than_the_data_makes_no_gelu(axes: int, fused_units: int, tmp_path: Path) -> None:
+    """What comes out has as many axes as the number has."""
+    proto = tiny.bert(after="y = Tanh(last)", out="float[batch, sequence, 16] y", check=False)
+    (half,) = (tensor for tensor in proto.graph.initializer if tensor.name == "half")
+    half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).reshape([1] * axes), "half"))
+    found = fused(proto, tmp_path)
+    assert operators(found)["Gelu"] == fused_units
+    before, after = (outputs_of(one, tiny.feeds(proto))[0] for one in (proto, found))
+    assert before.shape == after.shape
+
+
 def test_a_newer_opset_gets_its_own_gelu(tmp_path: Path) -> None:
     proto = tiny.bert(opset=20)
     found = fused(proto, tmp_path, attention=False)
