@@ -24,8 +24,7 @@ from enxuto.search.variants import (
 from enxuto.settings import OpenVinoSettings, RunSettings
 
 _COMPILED_ANEW = (
-    "Compiled for calls that all have the same shapes: a call of others is answered after as long as loading takes. "
-    "Where shapes change from call to call, ask with workload.fixed_shapes false."
+    "Compiled for calls of these shapes: the first of others takes as long as loading does (workload.fixed_shapes)."
 )
 _Settled = tuple[Candidate, RunSettings]
 

@@ -368,6 +368,14 @@ def test_a_comparison_tells_processor_time_and_how_likely_the_split_is() -> None
     assert "with a probability of 0.34 (exact McNemar test)" in text
 
 
+def test_no_split_is_judged_where_no_sample_scores_otherwise() -> None:
+    report = compare_report()
+    assert report.measured.drop
+    same = report.measured.drop.model_copy(update={"worse": 0, "better": 0, "p_value": 1.0})
+    seen = report.measured.model_copy(update={"drop": same})
+    assert "McNemar" not in text_of(html(report.model_copy(update={"measured": seen})))
+
+
 def test_settings_are_told_where_they_are_not_the_usual_ones() -> None:
     assert text_of(html(optimize_report())).count("ONNX Runtime, spinning off, arena off") == 1
 
