@@ -36,6 +36,7 @@ def fused(
         passes.RemoveUnusedNodesPass()(copy)
         infer_shapes(copy)
         drop_turns(copy)
+        drop_identities(copy.graph)
     sums = keep_apart(copy) if layer_norm else 0
     notes = [
         *_note(heads, "Attentions fused into one operator each: {}."),

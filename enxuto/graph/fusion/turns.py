@@ -28,7 +28,10 @@ class _Between:
 
 
 def drop_turns(model: ir.Model) -> int:
-    """Edit a normalized model in place, shapes inferred; returns how many pairs were taken out."""
+    """Edit a normalized model in place, shapes inferred; returns how many pairs were taken out.
+
+    An identity is what is left of two with nothing between them.
+    """
     editor, dropped = Editor(model.graph), 0
     for node in list(model.graph):
         readers = _readers(node.outputs[0]) if node.graph is not None and _swaps(node) else []
@@ -125,7 +128,7 @@ def _write(editor: Editor, found: _Between) -> None:
             others = [value if one is not None and not is_constant(one) else one for one in node.inputs]
             new.append(editor.node(node.op_type, others, name))
         value = new[-1].outputs[0]
-    editor.replace(found.last, new)
+    editor.replace(found.last, new or [editor.node("Identity", [value], f"{found.last.outputs[0].name}_in_place")])
 
 
 def _columns(editor: Editor, gemm: ir.Node) -> ir.Value:

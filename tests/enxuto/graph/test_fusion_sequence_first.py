@@ -53,6 +53,16 @@ def test_it_becomes_one_operator_and_nothing_is_turned_any_more(given: dict[str,
     require_same(proto, found)
 
 
+def test_two_turns_without_anything_between_them_go(tmp_path: Path) -> None:
+    """As a model has them that turns what a layer turned already."""
+    extra = "turned_back = Transpose<perm = [1, 0, 2]>(y)\n p = Transpose<perm = [1, 0, 2]>(turned_back)"
+    proto = tiny.attention(extra=extra, opset=18)
+    found = fused(proto, tmp_path)
+    assert operators(found)["MultiHeadAttention"] == 1
+    assert operators(found)["Transpose"] == 0
+    require_same(proto, found)
+
+
 def test_parts_that_lie_among_each_other_are_left(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable):
         fused(tiny.attention(picked=tiny.INTERLEAVED), tmp_path)
