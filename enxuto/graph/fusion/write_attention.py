@@ -109,13 +109,13 @@ def as_protos(steps: list[Step], prefix: str) -> list[onnx.NodeProto]:
             return prefix if value == _OUTPUT else f"{prefix}_{value}"
         return "" if value is None else str(value.name)
 
-    return [
-        onnx.helper.make_node(
-            step.op_type, [name(one) for one in step.inputs], [name(one) for one in step.outputs],
-            domain=step.domain, **dict(step.attributes),  # type: ignore[arg-type]
-        )
-        for step in steps
-    ]  # fmt: skip
+    nodes = []
+    for step in steps:
+        inputs, outputs = [name(one) for one in step.inputs], [name(one) for one in step.outputs]
+        node = onnx.helper.make_node(step.op_type, inputs, outputs, domain=step.domain)
+        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in step.attributes.items())
+        nodes.append(node)
+    return nodes
 
 
 def as_nodes(steps: list[Step], editor: Editor, prefix: str) -> list[ir.Node]:
