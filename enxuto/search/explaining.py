@@ -54,8 +54,8 @@ def losing(trials: Trials, goal: Goal, winner: Candidate | None) -> list[Candida
 
 
 def slow(trials: Trials) -> list[Candidate]:
-    """Candidates that got slower by more than the margin, the slowest first: not those of which the original is as slow
-    under their settings, since no operator of theirs is to blame.
+    """Candidates that got slower by more than the margin, the slowest first: not those of which the original may be as
+    slow under their runtime, since no operator of theirs is to blame.
     """
     margin = trials.request.margin
     ran = [each for each in trials.candidates if each.model and each.model.sha256 in trials.made and each.recipe]
@@ -63,15 +63,18 @@ def slow(trials: Trials) -> list[Candidate]:
         each
         for each in ran
         if each.selection.speedup
-        and each.selection.speedup.value * (1 + margin) < min(1.0, _of_the_original(trials, each.settings))
+        and each.selection.speedup.value * (1 + margin) < 1.0
+        and each.selection.speedup.high < _of_the_original(trials, each.settings)
     ]
     return sorted(slower, key=lambda each: each.selection.speedup.value if each.selection.speedup else 1.0)
 
 
 def _of_the_original(trials: Trials, settings: RunSettings) -> float:
-    """Its speedup under these settings; 1 where it was not timed under them."""
-    alone = (each.selection.speedup for each in trials.candidates if not each.recipe and each.settings == settings)
-    return next((speedup.value for speedup in alone if speedup), 1.0)
+    """What its speedup may have been at least under this runtime; 1 where it was not timed under another."""
+    if settings == trials.usual:
+        return 1.0
+    alone = [each for each in trials.candidates if not each.recipe and each.settings.runtime == settings.runtime]
+    return min((each.selection.speedup.low for each in alone if each.selection.speedup), default=1.0)
 
 
 def _profile(trials: Trials, candidate: Candidate) -> Generator[Task, Reply, None]:
