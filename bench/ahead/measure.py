@@ -6,10 +6,12 @@ import statistics
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bench.ahead.cases import Case
 from bench.ahead.make import Made
 from bench.ahead.runner import Workplace
+from enxuto.machine import this_machine
 from enxuto.request import MARGIN, CompareOptions, OptimizeOptions
 from enxuto.search.inspect import inspect_dataset, inspect_model
 from enxuto.search.plan import Plan, PlanFailed, Progress, Reply, Task, found
@@ -99,8 +101,7 @@ class Judge:
         """Every model under the runtimes that can be asked to run it, and the original under OpenVINO too."""
         rows = [
             Row(None, Subject(model=self.model.file, settings=settings), runtime, self.original.size_bytes)
-            for precision in ("f32", "bf16")
-            for runtime, settings in _on_openvino(OpenVinoSettings(precision=precision))
+            for runtime, settings in _on_openvino()
         ]
         for each in made:
             if each.model is None:
@@ -198,14 +199,17 @@ def _ways(made: Made) -> list[tuple[str, RunSettings]]:
         settings = made.settings
         return [(_words(settings) if isinstance(settings, OpenVinoSettings) else settings.runtime, settings)]
     if made.model is not None and made.model.suffix == ".xml":
-        return _on_openvino(OpenVinoSettings())
-    return [("onnxruntime", OnnxRuntimeSettings()), *_on_openvino(OpenVinoSettings())]
+        return _on_openvino()
+    return [("onnxruntime", OnnxRuntimeSettings()), *_on_openvino()]
 
 
-def _on_openvino(settings: OpenVinoSettings) -> list[tuple[str, RunSettings]]:
-    """As files load, and compiled for the shapes they are called with: peers leave that to whoever runs them."""
-    both = (settings, settings.model_copy(update={"fixed_shapes": True}))
-    return [(_words(each), each) for each in both]
+def _on_openvino() -> list[tuple[str, RunSettings]]:
+    """As files load, and compiled for the shapes they are called with: peers leave that to whoever runs them. In
+    bfloat16 too where the processor has it, which OpenVINO takes there unless it is told otherwise.
+    """
+    precisions: list[Literal["f32", "bf16"]] = ["f32", "bf16"] if this_machine().has_bfloat16 else ["f32"]
+    found = [OpenVinoSettings(precision=each, fixed_shapes=fixed) for each in precisions for fixed in (False, True)]
+    return [(_words(each), each) for each in found]
 
 
 def _words(settings: OpenVinoSettings) -> str:

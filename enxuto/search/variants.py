@@ -100,17 +100,21 @@ def _on_other_runtimes(
     original, by_products = len(recipes) - 1, made_of(inspection).by_products
     openvino = OpenVinoSettings(fixed_shapes=_may_fix_shapes(inspection, workload))
     yield from (Variant(original, settings) for settings in _others(inspection, workload))
+    in_bfloat16 = openvino.model_copy(update={"precision": "bf16"})
     bfloat16 = "openvino" in workload.runtimes and machine.has_bfloat16
     if bfloat16 and _computes_in_floats(recipes[original], inspection):
-        yield Variant(original, openvino.model_copy(update={"precision": "bf16"}))
+        yield Variant(original, in_bfloat16)
     computing = [position for position, recipe in enumerate(recipes) if _computes_otherwise(recipe, by_products)]
-    yield from (Variant(position, settings) for settings in _others(inspection, workload) for position in computing)
-    if not by_products:
-        return
-    if bfloat16:  # what lies between the products stays in floats
-        yield from (Variant(position, openvino.model_copy(update={"precision": "bf16"})) for position in computing[:2])
-    if "openvino" in workload.runtimes:
-        compressed = [position for position in computing if _has_compressed_weights(recipes[position])]
+    static = [position for position in computing if _has_fixed_ranges(recipes[position])]
+    dynamic = [position for position in computing if position not in static]
+    yield from (Variant(position, settings) for settings in _others(inspection, workload) for position in static)
+    if by_products and bfloat16:  # what lies between the products stays in floats
+        yield from (Variant(position, in_bfloat16) for position in static[:2])
+    yield from (Variant(position, settings) for settings in _others(inspection, workload) for position in dynamic)
+    compressed = [position for position in computing if _has_compressed_weights(recipes[position])]
+    if by_products and bfloat16:
+        yield from (Variant(position, in_bfloat16) for position in compressed[:1])
+    if by_products and "openvino" in workload.runtimes:
         quantizing = openvino.model_copy(update={"dynamic_quantization": True})
         yield from (Variant(position, quantizing) for position in compressed[:1])
 
@@ -121,6 +125,11 @@ def _computes_otherwise(recipe: TriedRecipe, by_products: bool) -> bool:
     """
     compressed = by_products and _has_compressed_weights(recipe)
     return compressed or any(isinstance(each, StaticInt8 | DynamicInt8) for each in recipe)
+
+
+def _has_fixed_ranges(recipe: TriedRecipe) -> bool:
+    """Which is what OpenVINO has integer kernels for: they come first."""
+    return any(isinstance(each, StaticInt8) for each in recipe)
 
 
 def _has_compressed_weights(recipe: TriedRecipe) -> bool:

@@ -17,7 +17,7 @@ from enxuto.search.variants import (
 )
 from enxuto.settings import OnnxRuntimeSettings, OpenVinoSettings, RunSettings
 from enxuto.signature import TensorSpec
-from enxuto.techniques import HalfWeights, StaticInt8, WeightOnly
+from enxuto.techniques import DynamicInt8, HalfWeights, StaticInt8, WeightOnly
 from enxuto.workload import Workload
 from tests.support.simulated_world import a_model
 
@@ -105,6 +105,17 @@ def test_bfloat16_is_tried_on_integers_too_where_what_lies_between_products_stay
     assert "int8 @ openvino bf16 fixed shapes" not in early(
         bases, machine=WITH_BFLOAT16, operators={"Conv": 19, "Gemm": 1}
     )
+
+
+def test_ranges_that_are_fixed_come_before_others_in_either_precision() -> None:
+    bases: dict[str, TriedRecipe] = {"dynamic": [DynamicInt8()], "int8": INT8, "original": ORIGINAL}
+    assert early(bases, machine=WITH_BFLOAT16) == [
+        "original @ openvino fixed shapes",
+        "original @ openvino bf16 fixed shapes",
+        "int8 @ openvino fixed shapes",
+        "int8 @ openvino bf16 fixed shapes",
+        "dynamic @ openvino fixed shapes",
+    ]
 
 
 def test_a_file_whose_weights_are_restored_at_load_is_not_tried_on_another_runtime() -> None:
