@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 Shape = list[int | str | None]
+
+SINGLE_NUMBER = "For an input of shape [], store a single number that all samples share, such as np.float32(0.5)."
+"""What to do, of data."""
+
+
+def counts_samples(shape: Sequence[object] | None) -> bool:
+    """Whether there is a first axis, which counts samples. What has none is a single number, the same for them all."""
+    return shape is None or len(shape) > 0
 
 
 def axes_fit(wanted: Shape | None, given: Shape, sizes: dict[str, int], *, batch_first: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from enxuto import fit_metric
-from enxuto.axes import Shape, axes_fit, written
+from enxuto.axes import SINGLE_NUMBER, Shape, axes_fit, counts_samples, written
 from enxuto.errors import BadInput
 from enxuto.metric import Metric, named_output
 from enxuto.preprocessing import InputPreprocessing, Preprocessing
@@ -30,7 +30,7 @@ def check_fit(
     """
     sizes: dict[str, int] = {}
     problems = list(_input_problems(model, dataset, preprocessing, sizes))
-    hint = _MEND_DATA if problems else _MEND_METRIC
+    hint = _mend_data(model) if problems else _MEND_METRIC
     output = _judged(model, metric)
     if output is None:
         problems.append(_no_output(model, metric))
@@ -54,8 +54,13 @@ def check_inputs(model: ModelInspection, dataset: DatasetInspection, preprocessi
     """
     if problems := list(_input_problems(model, dataset, preprocessing, {})):
         raise BadInput(
-            f"the data does not fit the model: {_told(problems)}.", code="data_does_not_fit", hint=_MEND_DATA
+            f"the data does not fit the model: {_told(problems)}.", code="data_does_not_fit", hint=_mend_data(model)
         )
+
+
+def _mend_data(model: ModelInspection) -> str:
+    single = not all(counts_samples(spec.shape) for spec in model.inputs)
+    return f"{_MEND_DATA} {SINGLE_NUMBER}" if single else _MEND_DATA
 
 
 def _told(problems: list[str]) -> str:
@@ -96,16 +101,23 @@ def _array_problems(
             return
         else:
             yield from _channel_problems(how, array)
-    if not axes_fit(spec.shape, shape, sizes, batch_first=True):
-        given = written(["N", *shape[1:]])
+    if not _shapes_fit(spec.shape, shape, sizes):
+        given = written(["N", *shape[1:]]) if counts_samples(shape) else "a single number"
         yield f"input '{spec.name}' wants the shape {written(spec.shape)}, the data gives {given}"
+
+
+def _shapes_fit(wanted: Shape | None, given: Shape, sizes: dict[str, int]) -> bool:
+    if counts_samples(wanted) and counts_samples(given):
+        return axes_fit(wanted, given, sizes, batch_first=True)
+    return wanted == given
 
 
 def _channel_problems(how: InputPreprocessing, array: ArraySpec) -> Iterator[str]:
     axis = how.from_.index("C") if how.from_ and "C" in how.from_ else len(array.shape) - 1
+    channels = array.shape[axis] if counts_samples(array.shape) else 1
     for what, numbers in (("mean", how.mean), ("std", how.std)):
-        if len(numbers) not in (1, array.shape[axis]):
-            yield f"{what} has {len(numbers)} numbers for the {array.shape[axis]} channels of array '{array.name}'"
+        if len(numbers) not in (1, channels):
+            yield f"{what} has {len(numbers)} numbers for the {channels} channels of array '{array.name}'"
 
 
 def _judged(model: ModelInspection, metric: Metric | None) -> TensorSpec | None:

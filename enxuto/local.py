@@ -49,7 +49,7 @@ def optimize(
     Args:
         model: An ONNX file.
         dataset: Samples to judge by (``.npz`` or ``.safetensors``), arrays named as the model's inputs, ``labels``
-            where there are any.
+            where there are any. One row a sample; a single number for an input of shape [].
         margin: Two times closer than this share of each other count as equal.
         processors: Kinds of processor that the result must hold its accuracy on, beside this machine's own.
         earlier: The report of a search with the same model, data and conditions, or the path of its ``report.json``:

@@ -62,7 +62,7 @@ class ModelInspection(Value):
 
 
 class ArraySpec(Value):
-    """One array of a dataset. The first axis counts samples."""
+    """One array of a dataset. The first axis counts samples; without any, it is one number for all of them."""
 
     name: str
     dtype: str

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from enxuto.axes import counts_samples
 from enxuto.dataset.preprocess import as_input, preprocess
 from enxuto.errors import BadInput
 from enxuto.preprocessing import Preprocessing
@@ -57,7 +58,7 @@ class SampleBatches:
             yield self.take(np.arange(start, min(start + batch_size, self.count)))
 
     def take(self, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """The samples at these positions of the order, as one batch."""
+        """The samples at these positions of the order, as one batch; a single number is the same in every batch."""
         rows = self.indices[positions]
         return {spec.name: self._prepared(spec, rows) for spec in self._inputs}
 
@@ -74,7 +75,8 @@ class SampleBatches:
         return None if self._labels is None else _map(self._labels)
 
     def _prepared(self, spec: TensorSpec, rows: np.ndarray) -> np.ndarray:
-        stored = np.asarray(self._arrays[spec.name][rows])
+        array = self._arrays[spec.name]
+        stored = np.asarray(array[rows]) if counts_samples(array.shape) else np.array(array)
         how = self._preprocessing.get(spec.name)
         return as_input(preprocess(stored, how) if how else stored, spec.dtype)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from enxuto.axes import counts_samples
 from enxuto.dataset.batches import SampleBatches
 from enxuto.dataset.health.amounts import few_calibration, few_evaluation, missing, one_label
 from enxuto.dataset.health.curve import curve
@@ -19,11 +20,12 @@ from enxuto.steps import DataFinding, DataHealth, ExamineData, MetricPoint, Samp
 
 
 def examine_data(step: ExamineData, files: Mapping[Digest, Path], out: Path) -> DataHealth:
-    """Read both roles once, prepared as the model takes them.
+    """Read both roles once, prepared as the model takes them; an input that is a single number holds no samples.
 
     Raises:
         BadInput: an input of the model has no array.
     """
+    step = step.model_copy(update={"inputs": [spec for spec in step.inputs if counts_samples(spec.shape)]})
     calibration, evaluation = (_batches(samples, step, files) for samples in (step.calibration, step.evaluation))
     points = _curve(step, files, evaluation)
     return DataHealth(findings=[*_findings(step, calibration, evaluation, points)], curve=points)

@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from enxuto.axes import SINGLE_NUMBER, counts_samples
 from enxuto.dataset.npz import npz_arrays
 from enxuto.dataset.safetensors import safetensors_arrays
 from enxuto.dataset.stored import StoredArray
@@ -84,26 +85,33 @@ def _count_samples(arrays: list[StoredArray], name: str) -> int:
         raise BadInput(f"{name} holds no array for a model's input.", code="no_arrays", hint=_SAVE)
     for array in arrays:
         _refuse_nothing(array)
-    counts = {array.name: array.shape[0] for array in arrays}
-    count = inputs[0].shape[0]
+    counts = {array.name: array.shape[0] for array in arrays if counts_samples(array.shape)}
+    _refuse_single(arrays, inputs, counts)
+    count = next(counts[array.name] for array in inputs if array.name in counts)
     # Labels of pairs: one for rows 2i and 2i + 1. Stored, although no metric here reads them.
     allowed = {_LABELS: (count, count / 2)}
     if any(found not in allowed.get(key, (count,)) for key, found in counts.items()):
         raise BadInput(
             f"the arrays' first axes differ, which should all count the same samples: {_listed(counts)}.",
             code="sample_counts_differ",
-            hint="Store every array with one row a sample, labels included.",
+            hint=f"Store every array with one row a sample, labels included. {SINGLE_NUMBER}",
         )
     return count
 
 
+def _refuse_single(arrays: list[StoredArray], inputs: list[StoredArray], counts: dict[str, int]) -> None:
+    """Labels have to count samples, and so has the array of one input at least."""
+    counted = any(array.name in counts for array in inputs)
+    for array in arrays:
+        if array.name not in counts and (array.name == _LABELS or not counted):
+            raise BadInput(
+                f"array {array.name!r} is a single number, so there is no axis that counts samples.",
+                code="scalar_array",
+                hint=f"Store one row a sample. {SINGLE_NUMBER}",
+            )
+
+
 def _refuse_nothing(array: StoredArray) -> None:
-    if not array.shape:
-        raise BadInput(
-            f"array {array.name!r} is a single number, so it has no axis that counts samples.",
-            code="scalar_array",
-            hint="Store one row a sample.",
-        )
     if not prod(array.shape):
         raise BadInput(
             f"array {array.name!r} of shape {list(array.shape)} is empty.",

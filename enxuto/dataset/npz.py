@@ -118,7 +118,8 @@ def _stored(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
     if any(size < 0 for size in shape) or header_bytes + prod(shape) * dtype.itemsize != member.file_size:
         follow = member.file_size - header_bytes
         raise damaged(f"array {name!r}", f"it declares the shape {list(shape)} of {dtype}, and {follow} bytes follow")
-    return StoredArray(name, dtype, shape, fortran_order, partial(_open, path, member.filename, header_bytes))
+    columns_first = fortran_order and len(shape) > 1
+    return StoredArray(name, dtype, shape, columns_first, partial(_open, path, member.filename, header_bytes))
 
 
 def _read_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:

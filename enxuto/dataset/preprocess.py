@@ -9,20 +9,19 @@ from enxuto.preprocessing import InputPreprocessing
 
 
 def preprocess(batch: np.ndarray, how: InputPreprocessing) -> np.ndarray:
-    """``transpose((x · scale − mean) / std)``, contiguous."""
+    """``transpose((x · scale − mean) / std)``, contiguous. A single number is a channel by itself."""
     values = batch.astype(np.float32)
     values *= np.float32(how.scale)
     values -= _along_channels(how.mean, how.from_, batch.ndim)
     values /= _along_channels(how.std, how.from_, batch.ndim)
     if how.from_ and how.to:
         values = values.transpose([how.from_.index(axis) for axis in how.to])
-    return np.ascontiguousarray(values)
+    return np.asarray(values, order="C")
 
 
 def _along_channels(numbers: list[float], layout: str | None, axes: int) -> np.ndarray:
     channel = layout.index("C") if layout and "C" in layout else axes - 1
-    shape = [1] * axes
-    shape[channel] = len(numbers)
+    shape = [len(numbers) if axis == channel else 1 for axis in range(axes)]
     return np.asarray(numbers, np.float32).reshape(shape)
 
 

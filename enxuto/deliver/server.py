@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pprint import pformat
 
+from enxuto.axes import counts_samples
 from enxuto.deliver.triton import has_batch_axis
 from enxuto.report import ServingPlan
 from enxuto.signature import ModelInspection, TensorSpec
@@ -13,9 +14,11 @@ def serve_py(plan: ServingPlan, inspection: ModelInspection) -> str | None:
     """The text of ``serve.py``; None for a model whose inputs are no arrays of numbers."""
     if any(spec.shape is None or spec.dtype in {"string", "unknown", "bfloat16"} for spec in inspection.inputs):
         return None
+    # A number that all samples of a batch share comes with a request: then none is gathered with another.
+    fixed_batch = inspection.batch_size if all(counts_samples(spec.shape) for spec in inspection.inputs) else None
     written = {
-        "batch_axis": has_batch_axis(inspection) or inspection.batch_size is not None,
-        "fixed_batch": inspection.batch_size,
+        "batch_axis": has_batch_axis(inspection) or fixed_batch is not None,
+        "fixed_batch": fixed_batch,
         "inputs": [_described(spec) for spec in inspection.inputs],
         "instances": plan.batching.instances,
         "max_batch": plan.batching.max_batch,
@@ -257,7 +260,7 @@ def checked(arrays):
         if not alike or 0 in array.shape:
             written = ["any" if axis is None else axis for axis in wanted]
             raise Refused(422, f"{name} takes one sample of shape {written}, and the request has {list(array.shape)}")
-        feeds[name] = np.ascontiguousarray(array)[np.newaxis] if PLAN["batch_axis"] else np.ascontiguousarray(array)
+        feeds[name] = np.asarray(array[np.newaxis] if PLAN["batch_axis"] else array, order="C")
     return feeds
 
 

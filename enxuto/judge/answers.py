@@ -8,13 +8,14 @@ batches once a first one has shown the same outputs as one by one, and room for 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput, OutOfCapacity, StepCrashed
+from enxuto.graph.feeds import filled
 from enxuto.judge.scoring import Seen
 from enxuto.measure.resident import resident_bytes
 from enxuto.runtimes import LoadedModel
@@ -62,17 +63,10 @@ def answers(model: LoadedModel, samples: SampleBatches, batch_size: int, *, may_
 
 def _run(model: LoadedModel, samples: SampleBatches, start: int, count: int, size: int) -> Seen:
     batch = samples.take(np.arange(start, start + count))
-    found = model.run(_filled(batch, size))
+    found = model.run(filled(batch, size))  # a model may run at one size only, whatever its axis says
     whole = {spec.name: output for spec, output in zip(model.outputs, found, strict=True)}
     by_row = {name: output[:count] for name, output in whole.items() if output.ndim and len(output) == size}
     return Seen(start, count, batch, by_row, whole)
-
-
-def _filled(batch: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Repeat samples until the batch is full: a model may run at one size only, whatever its axis says."""
-    if all(len(array) == size for array in batch.values()):
-        return dict(batch)
-    return {name: np.resize(array, (size, *array.shape[1:])) for name, array in batch.items()}
 
 
 def _grown(model: LoadedModel, samples: SampleBatches, size: int) -> tuple[int, list[Seen]]:

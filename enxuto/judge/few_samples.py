@@ -9,7 +9,7 @@ import numpy as np
 
 from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput
-from enxuto.graph.feeds import filled
+from enxuto.graph.feeds import filled, samples_in
 from enxuto.runtimes import LoadedModel
 from enxuto.signature import fixed_batch
 from enxuto.workload import Workload
@@ -52,8 +52,7 @@ def _runs(model: LoadedModel, samples: SampleBatches, size: int) -> bool:
 
 
 def _full(feeds: Mapping[str, np.ndarray], size: int) -> Batch:
-    count = len(next(iter(feeds.values()))) if feeds else size
-    return Batch(filled(feeds, size), size, count)
+    return Batch(filled(feeds, size), size, samples_in(feeds) or size)
 
 
 def float_outputs(model: LoadedModel) -> list[int]:

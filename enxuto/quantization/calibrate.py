@@ -19,7 +19,7 @@ import onnx_ir as ir
 from enxuto.dataset import SampleBatches
 from enxuto.errors import BadInput, NotApplicable
 from enxuto.graph.edit import Editor
-from enxuto.graph.feeds import filled
+from enxuto.graph.feeds import filled, samples_in
 from enxuto.graph.file import read_model
 from enxuto.graph.inner import exposed
 from enxuto.graph.loaded import load_edited
@@ -128,8 +128,7 @@ class _Watched:
             fixed = context.workload.batch_size  # declared open, but runs at one size only
             size = self._plan(filled(next(iter(batches(1))), fixed), fixed)
         for feeds in islice(batches(size), -(-MOST_SAMPLES // size)):
-            count = len(next(iter(feeds.values()))) if feeds else size
-            yield (filled(feeds, fixed) if fixed else feeds), count
+            yield (filled(feeds, fixed) if fixed else feeds), samples_in(feeds) or size
 
     def _plan(self, feeds: Mapping[str, np.ndarray], fixed: int | None) -> int:
         """Samples in a batch; tensors of one that do not fit into the memory are fetched in several runs."""

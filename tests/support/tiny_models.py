@@ -77,6 +77,30 @@ def mlp(*, features: int = 16, hidden: int = 32, classes: int = 4, seed: int = 0
     )
 
 
+def scaled_mlp(*, batch: int | str = "batch", width: int = 64, seed: int = 0) -> ModelProto:
+    """``scale``, a single number, and ``x`` [batch, width] → ``y`` [batch, 10]."""
+    random = np.random.default_rng(seed)
+    return _model(
+        f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        scaled (float scale, float[{batch}, {width}] x) => (float[{batch}, 10] y) {{
+            scaled = Mul(x, scale)
+            h = MatMul(scaled, weight1)
+            hb = Add(h, bias1)
+            a = Relu(hb)
+            o = MatMul(a, weight2)
+            y = Add(o, bias2)
+        }}
+        """,
+        {
+            "weight1": _normal(random, width, 128),
+            "bias1": _normal(random, 128),
+            "weight2": _normal(random, 128, 10),
+            "bias2": _normal(random, 10),
+        },
+    )
+
+
 def two_in_two_out(*, seed: int = 0) -> ModelProto:
     """``left`` [batch, 6] and ``right`` [batch, 6] → their weighted ``sum`` and ``product``."""
     return _model(

@@ -247,3 +247,27 @@ def test_a_model_of_one_batch_size_is_served_too(tmp_path: Path) -> None:
     finally:
         found.process.terminate()
         found.process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("batch", ["batch", 4])
+def test_a_number_for_all_samples_comes_with_a_request_that_is_run_alone(tmp_path: Path, batch: str | int) -> None:
+    inspection = reports.inspection().model_copy(
+        update={
+            "inputs": [spec("scale", []), spec("x", [batch, 64])],
+            "outputs": [spec("y", [batch, 10])],
+            "batch_size": 4 if batch == 4 else None,
+        }
+    )
+    found = started(tmp_path, tiny_models.scaled_mlp(batch=batch), inspection, Batching(max_batch=1))
+    try:
+        x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+        for scale in (0.5, 2.0):
+            status, answer = found.json({"inputs": {"scale": scale, "x": x.tolist()}})
+            assert status == 200, answer
+            expected = found.expected({"scale": np.array(scale, np.float32), "x": x})[0]
+            np.testing.assert_allclose(answer["outputs"]["y"], expected, rtol=1e-4, atol=1e-4)
+        status, answer = found.json({"inputs": {"scale": [0.5], "x": x.tolist()}})
+        assert (status, "scale takes one sample of shape []" in answer["error"]) == (422, True)
+    finally:
+        found.process.terminate()
+        found.process.communicate(timeout=30)

@@ -93,6 +93,24 @@ def test_labels_of_pairs_are_kept(tmp_path: Path) -> None:
     assert found.labels.shape == [3]
 
 
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_single_number_stands_beside_arrays_that_count_samples(tmp_path: Path, suffix: str) -> None:
+    path, out = tmp_path / f"data.{suffix}", tmp_path / "out"
+    arrays = {"t": np.array(0.5, np.float32), "x": np.ones((6, 2), np.float32), "labels": np.arange(6)}
+    tiny_data.write(path, arrays) if suffix == "npz" else save_file(arrays, path)
+    found = dataset_inspection(path, out=out)
+    assert found.count == 6
+    assert {spec.name: (spec.shape, spec.size_bytes) for spec in found.arrays} == {"t": ([], 4), "x": ([6, 2], 48)}
+    read = arrays_of(found, out)["t"]
+    assert (read.shape, float(read)) == ((), 0.5)
+
+
+def test_a_single_number_that_says_its_columns_come_first_is_read_all_the_same(tmp_path: Path) -> None:
+    header = npy(np.array(0.5)).replace(b"'fortran_order': False", b"'fortran_order': True ")
+    path, out = zip_of(tmp_path / "d.npz", ("x.npy", npy(np.ones(3))), ("t.npy", header)), tmp_path / "out"
+    assert float(arrays_of(dataset_inspection(path, out=out), out)["t"]) == 0.5
+
+
 @pytest.mark.parametrize(
     ("arrays", "code", "says"),
     [
@@ -101,6 +119,10 @@ def test_labels_of_pairs_are_kept(tmp_path: Path) -> None:
         ({"x": np.ones((0, 2))}, "no_samples", "'x'"),
         ({"x": np.ones((3, 0))}, "no_samples", "'x'"),
         ({"x": np.float32(1)}, "scalar_array", "'x'"),
+        ({"x": np.ones(3), "labels": np.float32(1)}, "scalar_array", "'labels'"),
+        ({"x": np.float32(1), "labels": np.ones(3)}, "scalar_array", "'x'"),
+        ({"x": np.ones((4, 2)), "t": np.ones(1)}, "sample_counts_differ", "x 4, t 1"),
+        ({"x": np.ones((4, 2)), "t": np.float32("nan")}, "nan_in_data", "'t'"),
         ({"labels": np.ones(3)}, "no_arrays", "input"),
         ({"x": np.array([[1.0], [np.nan]])}, "nan_in_data", "[1, 0]"),
         ({"x": np.ones(2), "labels": np.array([np.nan, 1])}, "nan_in_data", "'labels'"),

@@ -257,6 +257,54 @@ def preprocessing(**fields: object) -> Preprocessing:
     return {"image": InputPreprocessing.model_validate(fields)}
 
 
+SCALED = model([IMAGE, ("t", "float32", [])])
+
+
+def beside_images(**shapes: list[int]) -> DatasetInspection:
+    """Images, or what else is called so, and arrays of these very shapes, which none is put before."""
+    arrays = {"image": [20, 3, 8, 8], **shapes}
+    specs = [
+        ArraySpec(name=name, dtype="float32", shape=shape, size_bytes=1, file="array_0.npy")
+        for name, shape in arrays.items()
+    ]
+    return images().model_copy(update={"arrays": specs})
+
+
+def test_a_single_number_fits_an_input_without_axes() -> None:
+    assert check_fit(SCALED, beside_images(t=[]), {}, None) == Agreement(by="argmax")
+    scaled = {"t": InputPreprocessing(scale=0.5, mean=[1.0], std=[2.0])}
+    assert check_fit(SCALED, beside_images(t=[]), scaled, None) == Agreement(by="argmax")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        ({"t": [20]}, "input 't' wants the shape [], the data gives [N]"),
+        ({"t": [20, 1]}, "input 't' wants the shape [], the data gives [N, 1]"),
+        ({"t": [], "image": []}, "input 'image' wants the shape [batch, 3, 8, 8], the data gives a single number"),
+    ],
+)
+def test_a_single_number_fits_nothing_else_and_an_input_without_axes_takes_nothing_else(
+    shapes: dict[str, list[int]], says: str
+) -> None:
+    with pytest.raises(BadInput, match="does not fit the model") as caught:
+        check_fit(SCALED, beside_images(**shapes), {}, None)
+    assert says in caught.value.detail
+    assert "For an input of shape [], store a single number" in caught.value.hint
+
+
+def test_an_input_of_unknown_rank_is_not_taken_for_a_single_number() -> None:
+    says = refusal(model([IMAGE, ("t", "float32", None)]), beside_images(t=[]))
+    assert "input 't' wants the shape […], the data gives a single number" in says
+
+
+def test_a_single_number_has_no_channels_and_no_layout() -> None:
+    how: Preprocessing = {"t": InputPreprocessing(mean=[1.0, 2.0])}
+    assert "mean has 2 numbers for the 1 channels of array 't'" in refusal(SCALED, beside_images(t=[]), how)
+    laid_out: Preprocessing = {"t": InputPreprocessing.model_validate({"from": "NC", "to": "NC"})}
+    assert "array 't' has 0 axes, its layout 'NC' names 2" in refusal(SCALED, beside_images(t=[]), laid_out)
+
+
 def test_preprocessing_settles_type_and_layout() -> None:
     pixels = data(image=("uint8", [8, 8, 3]))
     how = preprocessing(scale=1 / 255, mean=[0.1, 0.2, 0.3], **{"from": "NHWC", "to": "NCHW"})
