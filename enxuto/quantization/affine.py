@@ -73,6 +73,14 @@ def for_range(values: Range, dtype: ActivationType) -> Affine:
     return Affine(np.array(scale, dtype=np.float32), np.array(zero_point).astype(kind))
 
 
+def for_signed_range(values: Range) -> Affine:
+    """int8 with zero for zero, within ±127."""
+    scale = np.float32(max(-values.low, values.high, 0.0) / WEIGHT_LIMIT)
+    if scale < _SMALLEST_SCALE:
+        scale = np.float32(1.0)
+    return Affine(np.array(scale, dtype=np.float32), np.array(0, dtype=np.int8))
+
+
 def weight_scales(array: np.ndarray, axis: int | None, limit: int) -> np.ndarray:
     """Symmetric scales, one for each index along ``axis`` or one in all, so that integers stay within ± ``limit``.
 

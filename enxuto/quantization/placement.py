@@ -6,7 +6,9 @@ convolution and whoever reads integers, pools, sums and rearrangements run in in
 
 That is the layout for ONNX Runtime, whose convolutions write integers before anything else happens to them. OpenVINO's
 go on in floats, through an activation or a sum, and round once behind it: for them a convolution ends there
-(``enxuto/quantization/kernel_ends.py``), and what nobody reads as integers is not rounded at all.
+(``enxuto/quantization/kernel_ends.py``), and what nobody reads as integers is not rounded at all. Its attention reads
+queries and keys as integers, too (``enxuto/quantization/scores.py``), right in front of their product: whatever else
+brings them there stays in floats.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import onnx_ir as ir
 from enxuto.quantization.kernel_ends import KernelEnd, Layout, end_of, kernel_ends
 from enxuto.quantization.linear import Linear
 from enxuto.quantization.operators import data_inputs, follows, keeps_range
+from enxuto.quantization.scores import score_products
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Placement:
     """Convolutions and matrix products that run in integers."""
     followers: tuple[ir.Node, ...]
     """Other nodes that run in integers."""
+    products: tuple[ir.Node, ...]
+    """Of queries and keys, which run in integers. Nobody else reads these as such, and they are signed."""
     tensors: tuple[ir.Value, ...]
     range_of: dict[ir.Value, ir.Value]
     """The tensor whose range a quantized tensor takes: itself, or one that it is a rearrangement of."""
@@ -64,16 +69,33 @@ def place(
         if end is not None and end.added is not None and end.output in wanted and end.added in written:
             wanted.add(end.added)
             followers += _followers(candidates, wanted, blocked, set(followers))
+    untouchable = wanted | blocked | written
+    products = [one for one in _score_products(graph, layout) if one not in kept and _is_free(one, untouchable)]
+    wanted |= {value for product in products for value in _read_by(product)}
     order = {node: position for position, node in enumerate(candidates)}
     followers.sort(key=lambda node: order[node])
     tensors = tuple(value for value in _in_order(graph) if value in wanted)
     return Placement(
         linears=tuple(chosen),
         followers=tuple(followers),
+        products=tuple(products),
         tensors=tensors,
         range_of=_shared_ranges(tensors, set(followers)),
         written=frozenset((written & wanted) | {end_of(node) for node in followers}),
     )
+
+
+def _score_products(graph: ir.Graph, layout: Layout) -> list[ir.Node]:
+    return list(score_products(graph)) if layout == "openvino" else []
+
+
+def _is_free(product: ir.Node, untouchable: AbstractSet[ir.Value]) -> bool:
+    """Whether what it reads is not blocked, nor read or written as unsigned integers by others."""
+    return untouchable.isdisjoint(_read_by(product))
+
+
+def _read_by(product: ir.Node) -> list[ir.Value]:
+    return [value for value in product.inputs if value is not None]
 
 
 def _written_by(node: ir.Node, ends: Mapping[ir.Node, KernelEnd]) -> list[ir.Value]:

@@ -48,7 +48,8 @@ def operators_of(layout: Layout) -> frozenset[str]:
 
 
 def points_of(model: ir.Model) -> Points:
-    """Inputs of convolutions and matrix products, what convolutions write, and what runs in integers between them."""
+    """Inputs of convolutions and matrix products, those of queries and keys among them, what convolutions write, and
+    what runs in integers between them."""
     tensors = dict.fromkeys(
         chain(
             *(

@@ -16,6 +16,7 @@ from enxuto.quantization.affine import (
     Affine,
     Range,
     for_range,
+    for_signed_range,
     pair_scales,
     quantize_bias,
     scales_that_hold,
@@ -65,7 +66,8 @@ class _Insertion:
         self._placement = placement
         self._scheme = scheme
         self._editor = Editor(graph)
-        self._affine = {root: for_range(seen.ranges[str(root.name)], scheme.activations) for root in self._roots()}
+        self._signed = {value for product in placement.products for value in product.inputs}
+        self._affine = {root: self._affine_of(root, seen.ranges[str(root.name)]) for root in self._roots()}
         self._means = seen.means
         self._parameters: dict[ir.Value, tuple[ir.Value, ir.Value]] = {}
         """Scale and zero point by root."""
@@ -75,12 +77,16 @@ class _Insertion:
             self._quantize_weights(linear)
         for node in self._placement.followers:
             self._quantize_constants(node)
-        readers = {one.node for one in self._placement.linears} | set(self._placement.followers)
+        placement = self._placement
+        readers = {*(one.node for one in placement.linears), *placement.followers, *placement.products}
         for tensor in self._placement.tensors:
             self._quantize_tensor(tensor, readers)
 
     def _roots(self) -> list[ir.Value]:
         return list(dict.fromkeys(self._placement.range_of.values()))
+
+    def _affine_of(self, root: ir.Value, values: Range) -> Affine:
+        return for_signed_range(values) if root in self._signed else for_range(values, self._scheme.activations)
 
     def _quantize_tensor(self, tensor: ir.Value, readers: set[ir.Node]) -> None:
         root = self._placement.range_of[tensor]
@@ -88,9 +94,8 @@ class _Insertion:
             self._parameters[root] = self._weights_of(str(root.name), self._affine[root])
         uses = [use for use in tensor.uses() if tensor in self._placement.written or use.node in readers]
         channels = self._read_in_two_layouts(tensor, readers)
-        quantize = self._editor.node(
-            "QuantizeLinear", [tensor, *self._parameters[root]], f"{tensor.name}_{self._scheme.activations}"
-        )
+        stored = f"{tensor.name}_{self._affine[root].zero_point.dtype}"
+        quantize = self._editor.node("QuantizeLinear", [tensor, *self._parameters[root]], stored)
         restore = self._dequantize(quantize.outputs[0], *self._parameters[root], f"{tensor.name}_real")
         new = [quantize, restore]
         if channels:

@@ -26,6 +26,7 @@ from enxuto.quantization.qdq import Scheme, Seen, insert
 from enxuto.quantization.range_choice import RangeChoice, range_of
 from enxuto.quantization.recurrent import lstms, quantize_lstm
 from enxuto.quantization.rounding import Rounding
+from enxuto.quantization.scores import score_products
 from enxuto.quantization.statistics import Statistics, TensorStatistics
 from enxuto.quantization.tables import store_tables
 from enxuto.quantization.transposed import store_transposed, transposed_elements
@@ -118,6 +119,8 @@ def _kept(graph: ir.Graph, found: list[Linear], options: Options) -> set[ir.Node
     kept = {node for node in graph if options.exclude & {str(node.name), node.op_type}}
     if options.float_stem:
         kept |= {one.node for one in found if _reads_few_channels(one)}
+    if options.processor != "x86_vnni":  # for others OpenVINO's attention has no integer kernel
+        kept |= set(score_products(graph))
     return kept
 
 
@@ -200,6 +203,8 @@ def _notes(
         f"Convolutions and matrix products that compute in integers: {len(placement.linears)} of {len(found)}; other "
         f"nodes: {len(placement.followers)}. Activations are {scheme.activations}, weights int8 ({bits}, {each})."
     ]
+    if placement.products:
+        notes.append(f"Products of queries and keys that compute in integers, of int8: {len(placement.products)}.")
     if lost:
         notes.append(
             "Tensors that took values which are not finite, or which integers cannot stand for, so that what touches "

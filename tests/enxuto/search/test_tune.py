@@ -208,6 +208,13 @@ def test_under_openvino_integers_are_laid_out_for_it_where_that_pays() -> None:
     assert not any(each.name.startswith("static_int8 @ openvino") for each in report.candidates)
 
 
+def test_attention_is_laid_out_for_openvino_too() -> None:
+    laid_out = Facts(speedup=2.3, size_bytes=990_000, drop=0.001)
+    world = World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out})
+    report = search(world, model=a_model(operators={"MatMul": 12, "Softmax": 2, "Relu": 2, "Add": 12}))
+    assert report.winner == "static_int8(layout=openvino) @ openvino fixed shapes"
+
+
 def test_where_one_file_is_fast_under_both_runtimes_no_other_is_made() -> None:
     laid_out = Facts(speedup=2.3, size_bytes=990_000, drop=0.001)
     world = World({"static_int8": INT8, "static_int8(layout=openvino)": laid_out}, under=on("openvino", times=1.3))
