@@ -95,7 +95,7 @@ def _check(fixed: int | None, has_batch_axis: bool, largest: int) -> None:
     if largest > most:
         raise BadInput(
             f"batches of {largest} are asked for, and the model takes {most} at most: "
-            + ("its batch axis is fixed." if has_batch_axis else "its inputs have no batch axis."),
+            + ("its batch axis is fixed." if has_batch_axis else "not all of its inputs have a batch axis."),
             code="batch_not_taken",
             hint=f"Ask for a largest batch of {most}, or export the model with a symbolic batch axis.",
         )

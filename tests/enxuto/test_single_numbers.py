@@ -196,7 +196,7 @@ def test_a_model_with_such_an_input_is_served_call_by_call(tmp_path: Path) -> No
     copies = load_copies(subject, Workload(), it.samples, {}, it.files, instances=1, largest=1, seed=0)
     assert {name: array.shape for name, array in copies.batch(1).items()} == {"scale": (), "x": (1, 64)}
     copies.warm_up([1])
-    with pytest.raises(enxuto.EnxutoError, match="takes 1 at most"):
+    with pytest.raises(enxuto.EnxutoError, match="takes 1 at most: not all of its inputs"):
         load_copies(subject, Workload(), it.samples, {}, it.files, instances=1, largest=4, seed=0)
 
 
