@@ -119,7 +119,7 @@ def _kept(graph: ir.Graph, found: list[Linear], options: Options) -> set[ir.Node
     kept = {node for node in graph if options.exclude & {str(node.name), node.op_type}}
     if options.float_stem:
         kept |= {one.node for one in found if _reads_few_channels(one)}
-    if options.processor != "x86_vnni":  # for others OpenVINO's attention has no integer kernel
+    if options.processor != "x86_vnni":  # on others nobody has seen it pay
         kept |= set(score_products(graph))
     return kept
 

@@ -66,7 +66,8 @@ class StaticInt8(Technique):
         "onnxruntime",
         description="Whose kernels integers are laid out for. Convolutions of onnxruntime write integers, which "
         "activations then read; those of OpenVINO go on in floats through an activation and a sum, and round once "
-        "behind them: more exact, and faster there with activations other than ReLU, but slow under onnxruntime.",
+        "behind them: more exact, and faster there with activations other than ReLU, but slow under onnxruntime. "
+        "OpenVINO's attention, where the processor has VNNI, also multiplies queries and keys as integers.",
     )
     exclude: list[NodeName] = Field(
         default=[], max_length=1000, description="Names of nodes, or operator types, that stay in floating point."

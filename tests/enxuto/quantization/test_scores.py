@@ -91,7 +91,9 @@ def test_for_onnxruntime_everything_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [{"exclude": ["scaled_node"]}, {"processor": "x86_avx2"}, {"processor": "arm"}])
-def test_what_is_excluded_and_what_has_no_kernel_stays_in_floats(given: dict[str, object], tmp_path: Path) -> None:
+def test_what_is_excluded_stays_in_floats_and_so_it_does_for_other_processors(
+    given: dict[str, object], tmp_path: Path
+) -> None:
     found = rounded(quantized(causal_with_names(), tmp_path, **given))
     assert found
     assert not {"q_scaled", "k_scaled"} & found
