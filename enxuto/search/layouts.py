@@ -5,9 +5,9 @@ A recipe with static INT8 makes one file for ONNX Runtime and, where that pays, 
 behind convolutions: on such networks the second was 2 % faster at most, and slower than the original under ONNX
 Runtime, by which somebody may run it all the same. So it is made for what ONNX Runtime has no integer kernel for:
 other activations, transposed convolutions, and the product of queries and keys in attention, which brings up to
-10 % under OpenVINO. Where attention is not one kernel there, both files are the same, and one candidate. What is told from
-ONNX Runtime's arithmetic and times, such as what a layer costs or what another processor answers, is told of the first,
-and holds for both.
+10 % under OpenVINO. Where attention is not one kernel there, both files are the same, and one candidate. What is told
+from ONNX Runtime's arithmetic and times, such as what a layer costs or what another processor answers, is told of the
+first, and holds for both.
 """
 
 from __future__ import annotations
