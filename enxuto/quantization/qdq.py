@@ -43,6 +43,9 @@ class Scheme:
     to overflow, whichever two of an output channel meet."""
     per_channel: bool
     rounding: Rounding = "nearest"
+    weights_have_zeros: bool = True
+    """Whether zero points of weights, which are zero, are written. Where a convolution and a matrix product share them,
+    as equal constants do, OpenVINO computes most products in floats once the model's shapes are fixed (2026.4)."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,8 @@ class _Insertion:
     ) -> None:  # fmt: skip
         """Let an input be read from integers stored in the file."""
         stored = self._editor.weight(name, integers)
-        if zero_points is None and integers.dtype == np.int32:  # nobody reads that of a bias, and it takes 4 bytes each
+        implied = integers.dtype == np.int32 or not self._scheme.weights_have_zeros
+        if zero_points is None and implied:  # nobody reads that of a bias, and it takes 4 bytes each
             scale = self._editor.weight(f"{name}_scale", scales)
             restore = self._dequantize(stored, scale, None, f"{name}_real", axis)
         else:

@@ -13,7 +13,7 @@ from enxuto.errors import NotApplicable
 from enxuto.graph.normalize import opset_of
 from enxuto.graph.pools import pools_as_means
 from enxuto.processor import Processor
-from enxuto.quantization.affine import Range, takes_integers
+from enxuto.quantization.affine import ActivationType, Range, takes_integers
 from enxuto.quantization.calibrate import observe
 from enxuto.quantization.equalize import equalize, scaled_statistics, without_upper_bound
 from enxuto.quantization.kept import guard_kept
@@ -59,9 +59,12 @@ class Quantized:
     notes: list[str]
 
 
-def scheme_for(processor: Processor, *, per_channel: bool, rounding: Rounding = "nearest") -> Scheme:
+def scheme_for(
+    processor: Processor, *, per_channel: bool, rounding: Rounding = "nearest", layout: Layout = "onnxruntime"
+) -> Scheme:
     """U8 × S8 on x86, S8 × S8 on ARM."""
-    return Scheme("int8" if processor == "arm" else "uint8", processor == "x86_avx2", per_channel, rounding)
+    activations: ActivationType = "int8" if processor == "arm" else "uint8"
+    return Scheme(activations, processor == "x86_avx2", per_channel, rounding, layout == "onnxruntime")
 
 
 def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, context: Context) -> Quantized:
@@ -91,7 +94,9 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
             code="nothing_to_quantize",
             hint="Exclude fewer nodes, and check that activations on the calibration samples are finite.",
         )
-    scheme = scheme_for(options.processor, per_channel=options.per_channel, rounding=options.rounding)
+    scheme = scheme_for(
+        options.processor, per_channel=options.per_channel, rounding=options.rounding, layout=options.layout
+    )
     notes = _notes(model.graph, found, placement, scheme, lost)
     insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
     if options.layout == "onnxruntime":

@@ -13,6 +13,7 @@ from onnx.parser import parse_model
 from enxuto.graph.apply import apply_technique
 from enxuto.graph.file import write_model
 from enxuto.runtimes import load_model
+from enxuto.runtimes.openvino import OpenVinoModel
 from enxuto.settings import OpenVinoSettings
 from enxuto.techniques import Work
 from enxuto.techniques.static_int8 import StaticInt8
@@ -112,3 +113,35 @@ def test_an_activation_that_somebody_else_reads_the_input_of_stays_apart(tmp_pat
     array = np.random.default_rng(0).standard_normal((8, 8, 1, 1)).astype(np.float32)
     proto.graph.initializer.append(numpy_helper.from_array(array, "w"))
     assert rounded(quantized(proto, tmp_path, "openvino")) == {"x", "h"}
+
+
+def patches() -> ModelProto:
+    """As vision transformers begin: patches of an image as tokens, through products of as many channels."""
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        patches (float[batch, 3, 16, 16] x) => (float[batch, 16, 16] y) {
+            image = Conv<kernel_shape = [4, 4], strides = [4, 4]>(x, w)
+            rows = Reshape(image, shape)
+            tokens = Transpose<perm = [0, 2, 1]>(rows)
+            normal = LayerNormalization<axis = -1>(tokens, gain, shift)
+            h = MatMul(normal, v)
+            r = Relu(h)
+            y = MatMul(r, u)
+        }""")
+    random = np.random.default_rng(0)
+    for name, shape in {"w": (16, 3, 4, 4), "v": (16, 16), "u": (16, 16), "gain": (16,), "shift": (16,)}.items():
+        array = random.standard_normal(shape).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([0, 16, 16]), "shape"))
+    return proto
+
+
+def test_integers_stay_integers_under_openvino_with_fixed_shapes(tmp_path: Path) -> None:
+    path, proto = tmp_path / "patches.onnx", patches()
+    write_model(quantized(proto, tmp_path, "openvino"), path)
+    model = OpenVinoModel(path, 1, OpenVinoSettings(fixed_shapes=True))
+    samples = samples_for(proto, 4, seed=1)
+    assert drift(outputs_of(proto, samples), model.run(samples)) < 0.03
+    infos = [node.get_rt_info() for node in model.compiled.get_runtime_model().get_ordered_ops()]
+    products = [info["runtimePrecision"].astype(str) for info in infos if "FullyC" in info["layerType"].astype(str)]
+    assert products == ["u8", "u8"]
