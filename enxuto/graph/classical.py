@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from enxuto.graph.edit import Editor
-from enxuto.graph.weights import array_of, is_constant
+from enxuto.graph.weights import REARRANGEMENTS, array_of, is_constant
 
 DOMAIN = "ai.onnx.ml"
 _OPSET = 7
@@ -33,26 +33,47 @@ def in_standard_operators(model: ir.Model) -> None:
 
 
 def _has_standard_form(node: ir.Node) -> bool:
-    """Of features to pick, one row or many make a difference."""
+    """Of features to pick, one row or many make a difference. Features to scale are on the second axis of two: what
+    runtimes make of more, the specification does not say."""
     if node.domain != DOMAIN or node.op_type not in _WRITERS:
         return False
     data = node.inputs[0]
-    return node.op_type == "Scaler" or (data is not None and data.shape is not None)
+    if node.op_type == "Scaler":
+        return data is not None and (data.shape is None or len(data.shape) <= 2)
+    return data is not None and data.shape is not None
 
 
 def _scaler(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
-    """``(x - offset) * scale``, in floats whatever came in; either is for each feature, or for all."""
+    """``(x - offset) * scale``, a float whatever came in; either is for each feature, or for all.
+
+    Of doubles, such as points in time, only the outcome is rounded: what is left by a large offset has its digits.
+    """
     data, name = node.inputs[0], str(node.outputs[0].name)
-    if data is not None and data.dtype != ir.DataType.FLOAT:
-        cast = editor.node("Cast", [data], f"{name}_float", attributes={"to": ir.DataType.FLOAT.value})
+    kind = ir.DataType.DOUBLE if _type_on_the_way(data) in (ir.DataType.DOUBLE, None) else ir.DataType.FLOAT
+    if data is not None and data.dtype != kind:
+        cast = editor.node("Cast", [data], f"{name}_{kind.name.lower()}", attributes={"to": kind.value})
         yield cast
         data = cast.outputs[0]
     for op_type, attribute in (("Sub", "offset"), ("Mul", "scale")):
         numbers = node.attributes.get(attribute)
-        by = np.array(numbers.as_floats() if numbers else [0 if attribute == "offset" else 1], dtype=np.float32)
+        by = np.array(numbers.as_floats() if numbers else [0 if attribute == "offset" else 1], dtype=kind.numpy())
         step = editor.node(op_type, [data, editor.weight(f"{name}_{attribute}", by)], f"{name}_{op_type.lower()}")
         yield step
         data = step.outputs[0]
+    if kind != ir.DataType.FLOAT:
+        yield editor.node("Cast", [data], f"{name}_rounded", attributes={"to": ir.DataType.FLOAT.value})
+
+
+def _type_on_the_way(value: ir.Value | None) -> ir.DataType | None:
+    """Of numbers that were cast, moved or joined at most since it was told; None where it was not."""
+    while value is not None and value.dtype is None:
+        node = value.producer()
+        if node is None or node.op_type not in REARRANGEMENTS | {"Concat"}:
+            return None
+        if node.op_type == "Cast":
+            return ir.DataType(node.attributes["to"].as_int())
+        value = node.inputs[0]
+    return None if value is None else value.dtype
 
 
 def _array_feature_extractor(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:

@@ -47,18 +47,25 @@ def _merge(editor: Editor, product: Product) -> None:
     """From the product backwards, as far as it goes."""
     scale = np.ones(1)
     while (step := _step_before(product)) is not None:
-        if not (np.isfinite(step.scale).all() and np.isfinite(step.shift).all()):
+        scaled = _scaled(product, step.scale)
+        if not (np.isfinite(scaled).all() and np.isfinite(step.shift).all()):
             return
         if step.shift.any() and not _shift(editor, product, step.shift, float(np.abs(step.shift * scale).max())):
             return
-        scaled = product.array * product.spread(step.scale)
-        replace_array(product.weight, scaled.astype(product.array.dtype))
+        replace_array(product.weight, scaled)
         scale = scale * step.scale
         product.node.replace_input_with(0, step.data)
         constants = [value for value in step.node.inputs if value is not None and is_constant(value)]
         editor.graph.remove(step.node, safe=True)
         for constant in constants:
             editor.drop_if_unused(constant)
+
+
+def _scaled(product: Product, scale: np.ndarray) -> np.ndarray:
+    """The weight, not finite where its type ends."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled: np.ndarray = (product.array * product.spread(scale)).astype(product.array.dtype)
+    return scaled
 
 
 def _step_before(product: Product) -> _Step | None:
@@ -103,7 +110,7 @@ def _batch_norm(product: Product, node: ir.Node) -> _Step | None:
         return None
     gamma, beta, mean, variance = (array_of(figure).astype(np.float64) for figure in figures if figure is not None)
     scale = gamma / np.sqrt(variance + number_of(node, "epsilon", 1e-5))
-    return _Step(node, data, scale, beta - mean * scale) if len(scale) == product.channels else None
+    return _Step(node, data, scale, beta - mean * scale) if scale.shape == (product.channels,) else None
 
 
 def _is_made_of_input(value: ir.Value | None) -> bool:

@@ -48,6 +48,27 @@ def test_a_scaler_makes_floats_of_integers() -> None:
     assert found == Counter({"Cast": 1, "Sub": 1, "Mul": 1})
 
 
+@pytest.mark.parametrize("made", ["", "joined = Concat<axis = 0>(x, x)"])
+def test_a_scaler_of_doubles_keeps_what_a_large_offset_leaves(made: str) -> None:
+    """As seconds since 1970. Of what is joined on the way the file does not tell the type."""
+    proto = parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 18, "ai.onnx.ml" : 1]>
+        scaled (double[n, 3] x) => (float[m, 3] y)
+        {{ {made} y = ai.onnx.ml.Scaler<offset = [1.5e9], scale = [0.5]>({"joined" if made else "x"}) }}""")
+    assert same(proto, ROWS.astype(np.float64) + 1.5e9) == Counter(
+        {"Sub": 1, "Mul": 1, "Cast": 1, **({"Concat": 1} if made else {})}
+    )
+
+
+def test_a_scaler_of_three_axes_stays() -> None:
+    """Runtimes count features on the second axis, arithmetic on the last."""
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 18, "ai.onnx.ml" : 1]>
+        scaled (float[n, 3, 5] x) => (float[n, 3, 5] y)
+        { y = ai.onnx.ml.Scaler<offset = [1.0, 2.0, 3.0], scale = [0.1, 2.0, 0.3]>(x) }""")
+    assert same(proto, np.ones((2, 3, 5), np.float32)) == Counter({"ai.onnx.ml::Scaler": 1})
+
+
 def labelled(classes: str, kind: str, behind: str, label: str) -> ModelProto:
     return parse_model(f"""
         <ir_version: 8, opset_import: ["" : 18, "ai.onnx.ml" : 1]>

@@ -20,6 +20,10 @@ FIGURES = {
     "si": (np.array([2.0, 0.5, 4.0, 0.25]), (1, 4, 1, 1)),
     "v": (np.array([1.0, 0.5, 3.0, 2.0]), (4,)),
     "half": (np.array([0.5]), ()),
+    "huge": (np.array([1e30, 1e30, 1e30, 1e30]), (4,)),
+    "large": (np.full((4, 5), 1e10), (4, 5)),
+    "each": (np.linspace(0.5, 2.0, 32), (4, 8)),
+    "k1": (None, (6, 4, 3)),
     "far": (np.array([1e4, 1e4, 1e4, 1e4]), (4,)),
     "w": (None, (4, 5)),
     "wt": (None, (5, 4)),
@@ -102,6 +106,20 @@ def test_a_batch_norm_goes_into_an_unpadded_convolution() -> None:
 def test_what_others_read_or_recognize_stays(body: str, outputs: str) -> None:
     proto = model(body, outputs=outputs)
     assert merged(proto) == Counter(node.op_type for node in proto.graph.node)
+
+
+def test_a_factor_that_takes_a_weight_beyond_its_type_stays() -> None:
+    proto = model("t = Mul(x, tiny) c = Mul(t, huge) y = Gemm(c, large)")
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([1e-30], np.float32), "tiny"))
+    assert merged(proto)["Mul"] == 2
+
+
+def test_a_batch_norm_of_every_place_stays() -> None:
+    """As until opset 9, with figures for each channel at each place."""
+    body = "r = Relu(x) c = BatchNormalization<spatial = 0>(r, each, each, each, each) y = Conv(c, k1)"
+    proto = model(body, "float[n, 4, 8] x")
+    proto.opset_import[0].version = 7
+    assert merged(proto)["BatchNormalization"] == 1
 
 
 def test_one_feature_that_spreads_over_four_stays() -> None:
