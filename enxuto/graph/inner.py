@@ -10,12 +10,11 @@ import onnx_ir as ir
 def exposed(model: ir.Model, names: Collection[str]) -> ir.Model:
     """A copy with these tensors of the main graph as further outputs, in the graph's order.
 
-    Names that no node writes are passed over. A tensor whose type is not written down is taken for float32.
+    Names that no node writes are passed over. A type that is not written down is left to the runtime, which knows it.
     """
     copy, wanted = model.clone(), frozenset(names)
     for node in copy.graph:
         for output in node.outputs:
             if output.name in wanted and not output.is_graph_output():
-                output.type = output.type or ir.TensorType(ir.DataType.FLOAT)
                 copy.graph.outputs.append(output)
     return copy

@@ -26,7 +26,11 @@ def score_products(graph: ir.Graph) -> Iterator[ir.Node]:
 def _is_product(node: ir.Node | None) -> bool:
     if node is None or node.op_type != "MatMul" or not in_default_domain(node):
         return False
-    return all(value is not None and computed_array(value) is None for value in node.inputs)
+    return all(value is not None and _may_be_float32(value) and computed_array(value) is None for value in node.inputs)
+
+
+def _may_be_float32(value: ir.Value) -> bool:
+    return value.dtype in (ir.DataType.FLOAT, None)
 
 
 def _leads_to_values(product: ir.Node) -> bool:

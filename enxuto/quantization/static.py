@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,19 +76,12 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
     """
     model = prepared(model, context)
     found = list(linears(model.graph, operators_of(options.layout)))
-    kept = _kept(model.graph, found, options)
-    placement = place(model.graph, found, kept, layout=options.layout)
-    tensors = _tensors(model, placement, seen.tensors if seen else {}, options, context)
+    settled = _settle(model, found, frozenset(), seen.tensors if seen else {}, options, context)
     if options.equalization and (context.calibration is not None or not options.ranges.wants_histograms):
-        known = _equalized(model, placement, found, tensors, options, context)
+        known = _equalized(model, settled.placement, found, settled.tensors, options, context)
         found = list(linears(model.graph, operators_of(options.layout)))
-        kept = _kept(model.graph, found, options)
-        placement = place(model.graph, found, kept, layout=options.layout)
-        tensors = _tensors(model, placement, known, options, context)
-    ranges = _ranges(placement, tensors, options)
-    lost = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
-    if lost:
-        placement = place(model.graph, found, kept, lost, options.layout)
+        settled = _settle(model, found, settled.lost, known, options, context)
+    placement, tensors, lost = settled.placement, settled.tensors, settled.lost
     if not placement.linears and not transposed_elements(model.graph, options.exclude):
         raise NotApplicable(
             "No convolution or matrix product is left to compute in integers.",
@@ -98,7 +92,7 @@ def quantize_static(model: ir.Model, seen: Statistics | None, options: Options, 
         options.processor, per_channel=options.per_channel, rounding=options.rounding, layout=options.layout
     )
     notes = _notes(model.graph, found, placement, scheme, lost)
-    insert(model.graph, placement, Seen(ranges, _means(tensors) if options.bias_correction else {}), scheme)
+    insert(model.graph, placement, Seen(settled.ranges, _means(tensors) if options.bias_correction else {}), scheme)
     if options.layout == "onnxruntime":
         guard_kept(model.graph)
         pools_as_means(model.graph, opset_of(model), set(placement.followers))
@@ -120,7 +114,7 @@ def _recurrent(model: ir.Model, options: Options) -> int:
     return len(layers)
 
 
-def _kept(graph: ir.Graph, found: list[Linear], options: Options) -> set[ir.Node]:
+def _kept(graph: ir.Graph, found: Sequence[Linear], options: Options) -> set[ir.Node]:
     kept = {node for node in graph if options.exclude & {str(node.name), node.op_type}}
     if options.float_stem:
         kept |= {one.node for one in found if _reads_few_channels(one)}
@@ -133,6 +127,36 @@ def _reads_few_channels(linear: Linear) -> bool:
     group = linear.node.attributes.get("group")
     alone = group is None or group.as_int() == 1
     return linear.node.op_type == "Conv" and alone and linear.weight.shape[1] < _FEWEST_CHANNELS
+
+
+@dataclass(frozen=True)
+class _Settled:
+    placement: Placement
+    tensors: Mapping[str, TensorStatistics]
+    ranges: Mapping[str, Range]
+    lost: frozenset[ir.Value]
+    """Tensors without a range, which the placement stays clear of."""
+
+
+def _settle(
+    model: ir.Model,
+    found: Sequence[Linear],
+    lost: frozenset[ir.Value],
+    known: Mapping[str, TensorStatistics],
+    options: Options,
+    context: Context,
+) -> _Settled:
+    """Where quantization goes if it touches nothing lost: whatever is found to be so sends it elsewhere, where other
+    tensors are looked at."""
+    kept = _kept(model.graph, found, options)
+    while True:
+        placement = place(model.graph, found, kept, lost, options.layout)
+        known = _tensors(model, placement, known, options, context)
+        ranges = _ranges(placement, known, options)
+        more = {tensor for tensor, root in placement.range_of.items() if root.name not in ranges}
+        if not more:
+            return _Settled(placement, known, ranges, lost)
+        lost |= more
 
 
 def _tensors(
@@ -200,7 +224,7 @@ def _means(tensors: Mapping[str, TensorStatistics]) -> dict[str, np.ndarray]:
 
 
 def _notes(
-    graph: ir.Graph, found: list[Linear], placement: Placement, scheme: Scheme, lost: set[ir.Value]
+    graph: ir.Graph, found: list[Linear], placement: Placement, scheme: Scheme, lost: AbstractSet[ir.Value]
 ) -> list[str]:
     each = "a scale for each output channel" if scheme.per_channel else "one scale for each weight"
     bits = "8 bits, less where two of them would saturate" if scheme.pairs_saturate else "8 bits"

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx.parser import parse_model
 
 from enxuto.graph.apply import apply_technique
 from enxuto.graph.file import write_model
 from enxuto.machine import this_machine
 from enxuto.processor import processor_of
+from enxuto.quantization.calibrate import observe
 from enxuto.quantization.points import points_of, prepared
 from enxuto.quantization.scores import score_products
 from enxuto.runtimes import load_model
@@ -22,7 +24,7 @@ from enxuto.settings import OpenVinoSettings
 from enxuto.techniques import Work
 from enxuto.techniques.static_int8 import StaticInt8
 from tests.support import tiny_transformers
-from tests.support.batches import context, drift, outputs_of
+from tests.support.batches import ArrayBatches, context, drift, outputs_of
 
 OPENVINO = OpenVinoSettings(fixed_shapes=True)
 
@@ -107,6 +109,55 @@ def test_values_that_are_not_finite_leave_a_product_in_floats(tmp_path: Path) ->
     found = rounded(quantized(proto, tmp_path))
     assert found
     assert not {"q_infinite", "k_scaled"} & found
+
+
+def of(body: str, given: str, weights: dict[str, np.ndarray]) -> ModelProto:
+    proto = parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        scored (float[n, {given}] x) => (float[n, {given}] y) {{ {body} }}""")
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
+    return proto
+
+
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT16])
+def test_attention_in_another_type_is_left_in_it_and_looked_past(kind: int, tmp_path: Path) -> None:
+    """Exporters do not write down what types there are in between."""
+    random = np.random.default_rng(0)
+    proto = of(
+        f"""q = Cast<to = {kind}>(x) kt = Transpose<perm = [0, 2, 1]>(q) scores = MatMul(q, kt)
+        p = Softmax(scores) o = MatMul(p, q) of = Cast<to = 1>(o) y = MatMul(of, w)""",
+        "5, 8",
+        {"w": random.standard_normal((8, 8)).astype(np.float32)},
+    )
+    samples = {"x": random.standard_normal((16, 5, 8)).astype(np.float32)}
+    model = prepared(ir.from_proto(proto), context(tmp_path))
+    assert observe(model, points_of(model), ArrayBatches(samples), context(tmp_path)).tensors.keys() == {"of"}
+    technique = StaticInt8(kind="static_int8", layout="openvino", processor="x86_vnni")
+    done = apply_technique(technique, Work(ir.from_proto(proto)), context(tmp_path, samples)).model
+    assert rounded(done) == {"of"}
+
+
+def test_a_product_whose_other_reader_goes_back_to_floats_is_looked_at_then(tmp_path: Path) -> None:
+    """The sum behind the first convolution is not finite, so ``x`` is the product's alone."""
+    random = np.random.default_rng(0)
+    shapes = {"w1": (4, 4, 1, 1), "w2": (4, 4, 1, 1), "w3": (4, 4, 1, 1)}
+    proto = of(
+        """c1 = Conv(x, w1) t = Div(x, mostly_ones) s = Add(c1, t) c2 = Conv(s, w2) lost = Clip(c2, zero, zero)
+        bad = IsNaN(lost) none = Where(bad, zero, lost) g = Sigmoid(x) kt = Transpose<perm = [0, 1, 3, 2]>(g)
+        scores = MatMul(x, kt) p = Softmax(scores) v = Tanh(x) o = MatMul(p, v) h = Conv(o, w3) y = Add(h, none)""",
+        "4, 8, 8",
+        {
+            **{name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()},
+            "mostly_ones": (np.arange(64) > 0).astype(np.float32).reshape(8, 8),
+            "zero": np.float32(0),
+        },
+    )
+    samples = {"x": random.standard_normal((16, 4, 8, 8)).astype(np.float32)}
+    technique = StaticInt8(kind="static_int8", layout="openvino", processor="x86_vnni")
+    done = apply_technique(technique, Work(ir.from_proto(proto)), context(tmp_path, samples)).model
+    assert {"x", "kt"} <= rounded(done)
+    assert "s" not in rounded(done)
+    assert drift(outputs_of(proto, samples), outputs_of(done, samples)) < 0.05
 
 
 def test_one_calibration_looks_at_them_too(tmp_path: Path) -> None:
