@@ -17,6 +17,7 @@ from enxuto.graph.weights import REARRANGEMENTS, array_of, is_constant
 DOMAIN = "ai.onnx.ml"
 _OPSET = 7
 """The first whose arithmetic broadcasts without being told."""
+_KEEP_TYPE = REARRANGEMENTS | {"Concat", "Gather", "Imputer", "Mul", "Sub"}
 
 
 def in_standard_operators(model: ir.Model) -> None:
@@ -65,10 +66,10 @@ def _scaler(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
 
 
 def _type_on_the_way(value: ir.Value | None) -> ir.DataType | None:
-    """Of numbers that were cast, moved or joined at most since it was told; None where it was not."""
+    """As far as it was told, or can be told from what made the numbers; else None."""
     while value is not None and value.dtype is None:
         node = value.producer()
-        if node is None or node.op_type not in REARRANGEMENTS | {"Concat"}:
+        if node is None or node.op_type not in _KEEP_TYPE:
             return None
         if node.op_type == "Cast":
             return ir.DataType(node.attributes["to"].as_int())

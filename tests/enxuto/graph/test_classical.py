@@ -60,6 +60,19 @@ def test_a_scaler_of_doubles_keeps_what_a_large_offset_leaves(made: str) -> None
     )
 
 
+def test_scalers_of_picked_features_compute_in_floats() -> None:
+    """As what they are made of is."""
+    proto = parse_model("""
+        <ir_version: 8, opset_import: ["" : 18, "ai.onnx.ml" : 1]>
+        picked (float[n, 3] x) => (float[n, 2] y) <int64[2] places = {2, 0}>
+        {
+            some = ai.onnx.ml.ArrayFeatureExtractor(x, places)
+            once = ai.onnx.ml.Scaler<offset = [1.0], scale = [2.0]>(some)
+            y = ai.onnx.ml.Scaler<offset = [0.25], scale = [0.5]>(once)
+        }""")
+    assert same(proto) == Counter({"Gather": 1, "Sub": 2, "Mul": 2})
+
+
 def test_a_scaler_of_three_axes_stays() -> None:
     """Runtimes count features on the second axis, arithmetic on the last."""
     proto = parse_model("""
