@@ -17,10 +17,12 @@ from itertools import chain, combinations, permutations
 
 from enxuto.goal import Goal
 from enxuto.judge.chance import chance_of_proof
+from enxuto.recipe import recipe_name
 from enxuto.report import Baseline, Candidate
 from enxuto.search.choose import broken_constraints, candidate_cost
 from enxuto.search.variants import changes_results
 from enxuto.search.verdict import objective_gain
+from enxuto.techniques import StaticInt8
 
 MOST_LOOKS = 3
 _SPENT_FIRST = 0.8
@@ -68,6 +70,8 @@ class _Forecast:
     gain: float
     chances: dict[float, float]
     """To be proven, by the confidence that it is held to."""
+    losses: str
+    """The same of candidates that lose the same samples, or the fewer of them."""
 
 
 def plan_looks(prospects: Prospects, first: Candidate, most: int = MOST_LOOKS) -> list[Look]:
@@ -119,26 +123,38 @@ def _answers_alike(one: Candidate, other: Candidate) -> bool:
 
 def _forecast(prospects: Prospects, candidate: Candidate, levels: Iterable[float]) -> _Forecast:
     chances = {confidence: _chance(prospects, candidate, confidence) for confidence in levels}
-    return _Forecast(candidate, _gain(prospects, candidate), chances)
+    losses = _losses(candidate) if prospects.goal.max_drop else candidate.name
+    return _Forecast(candidate, _gain(prospects, candidate), chances, losses)
+
+
+def _losses(candidate: Candidate) -> str:
+    """By the recipe, whatever runtime its integers are laid out for and run by."""
+    recipe = [
+        technique.model_copy(update={"layout": "onnxruntime"}) if isinstance(technique, StaticInt8) else technique
+        for technique in candidate.recipe
+    ]
+    return recipe_name(recipe)
 
 
 def _expected(plan: Sequence[_Forecast], held_to: Sequence[float]) -> float:
     """What a plan is expected to gain: each look's gain by the chance that it is reached and proven."""
-    total, reached, likeliest = 0.0, 1.0, 0.0
+    total, reached, likeliest, failed = 0.0, 1.0, 0.0, set[str]()
     for look, confidence in zip(plan, held_to, strict=True):
         chance = look.chances[confidence]
-        held = _after(likeliest, chance)
+        held = _after(likeliest, chance, alike=look.losses in failed)
+        failed.add(look.losses)
         total += reached * held * look.gain
         reached *= 1 - held
         likeliest = max(likeliest, chance)
     return total
 
 
-def _after(before: float, chance: float) -> float:
+def _after(before: float, chance: float, *, alike: bool) -> float:
     """The chance to be proven where something with the chance ``before`` was not: samples that are unlucky for one are
-    to some degree for all, and half-way between all of it and none is assumed.
+    to some degree for all, and half-way between all of it and none is assumed; for those of one recipe, all of it.
     """
-    return (chance + max(chance - before, 0.0) / (1 - before)) / 2 if before else chance
+    rest = max(chance - before, 0.0) / (1 - before)
+    return rest if alike else (chance + rest) / 2
 
 
 def _chance(prospects: Prospects, candidate: Candidate, confidence: float) -> float:

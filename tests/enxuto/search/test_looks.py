@@ -16,6 +16,7 @@ from enxuto.request import OptimizeOptions
 from enxuto.search.looks import MOST_LOOKS, confidences
 from enxuto.search.optimize import optimize
 from enxuto.search.plan import Reply
+from enxuto.settings import RunSettings
 from enxuto.steps import Drop, EvaluateModel, MeasureLatency
 from enxuto.workload import Workload
 from tests.support.simulated_world import ORIGINAL, Facts, World, a_dataset, a_model
@@ -28,9 +29,10 @@ PLAIN = Workload(runtimes=["onnxruntime"])
 
 
 def search(
-    world: World, goal: Goal | None = None, *, earlier: OptimizeReport | None = None, control: Control | None = None
-) -> OptimizeReport:
-    request = OptimizeOptions(workload=PLAIN, goal=goal or Goal())
+    world: World, goal: Goal | None = None, *, earlier: OptimizeReport | None = None, control: Control | None = None,
+    workload: Workload = PLAIN,
+) -> OptimizeReport:  # fmt: skip
+    request = OptimizeOptions(workload=workload, goal=goal or Goal())
     plan = optimize(request, a_model(), a_dataset(), None, this_machine(), earlier)
     return drive(plan, world, machine="here", journal=MemoryJournal(), control=control or Control())
 
@@ -91,6 +93,18 @@ def test_what_is_no_likelier_to_be_proven_is_nothing_to_fall_back_on():
     slower = replace(FAST, speedup=1.2, drop=0.009, size_bytes=1_100_000)
     report = search(World({"static_int8": FAST, "dynamic_int8": slower}, proven=loses_more))
     assert [(each.candidate, each.confidence) for each in report.confirmations] == [("static_int8", 0.95)]
+
+
+def test_another_runtime_is_nothing_to_fall_back_on_where_it_loses_the_same():
+    def quicker(facts: Facts, _: RunSettings) -> Facts:
+        return replace(facts, speedup=1.1 * facts.speedup)
+
+    def none_holds(facts: Facts) -> Facts:
+        return replace(facts, drop=0.008)
+
+    report = search(World(FACTS, under=quicker, proven=none_holds), workload=Workload())
+    looks = [each.candidate.partition(" @ ")[0] for each in report.confirmations]
+    assert looks == ["static_int8", "dynamic_int8"]
 
 
 def test_where_no_look_proves_anything_the_first_that_may_be_as_good_is_named():
