@@ -29,6 +29,7 @@ from enxuto.report import Baseline, Candidate, Measurements, ModelRef
 from enxuto.search.choose import best
 from enxuto.search.looks import Look, Prospects, plan_looks
 from enxuto.steps import Drop, Estimate
+from enxuto.techniques import MagnitudePruning
 
 CHOOSING, ACCURACY, MARGIN = 0.2, 0.9, 0.03
 JUST_PAST = 1.01
@@ -161,10 +162,11 @@ def is_proven(case: Case, scores: Scores, look: Look, confidence: float) -> bool
 
 
 def _candidate(position: int, drop: Drop) -> Candidate:
+    """Of a recipe that no other is made by: those of one recipe are taken to be unlucky together."""
     speed = SPEEDUPS[position]
     return Candidate(
         name=str(position),
-        recipe=[],
+        recipe=[MagnitudePruning(ratio=(position + 1) / 10)],
         model=ModelRef(sha256=f"{position:064x}", size_bytes=1),
         outcome="feasible",
         selection=Measurements(
