@@ -14,7 +14,7 @@ import onnx_ir as ir
 from enxuto.graph.edit import Editor
 from enxuto.graph.weights import REARRANGEMENTS, array_of, is_constant
 
-DOMAIN = "ai.onnx.ml"
+_DOMAIN = "ai.onnx.ml"
 _OPSET = 7
 """The first whose arithmetic broadcasts without being told."""
 _KEEP_TYPE = REARRANGEMENTS | {"Concat", "Gather", "Imputer", "Mul", "Sub"}
@@ -36,7 +36,7 @@ def in_standard_operators(model: ir.Model) -> None:
 def _has_standard_form(node: ir.Node) -> bool:
     """Of features to pick, one row or many make a difference. Features to scale are on the second axis of two: what
     runtimes make of more, the specification does not say."""
-    if node.domain != DOMAIN or node.op_type not in _WRITERS:
+    if node.domain != _DOMAIN or node.op_type not in _WRITERS:
         return False
     data = node.inputs[0]
     if node.op_type == "Scaler":
@@ -80,21 +80,22 @@ def _type_on_the_way(value: ir.Value | None) -> ir.DataType | None:
 def _array_feature_extractor(editor: Editor, node: ir.Node) -> Iterator[ir.Node]:
     """What stands at these places of the last axis. Classes that count from zero are their places themselves."""
     data, places = node.inputs
-    name = str(node.outputs[0].name)
+    name, classes = str(node.outputs[0].name), _type_of_places(data)
     rows = [1, -1] if data is None or data.shape is None or len(data.shape) == 1 else [-1]
     flat = editor.node("Reshape", [places, editor.weight(f"{name}_shape", np.array(rows))], f"{name}_places")
     yield flat
-    if data is None or not _counts_from_zero(data) or not _is_choice(places):
+    if classes is None or not _is_choice(places):
         yield editor.node("Gather", [data, flat.outputs[0]], f"{name}_class", attributes={"axis": -1})
     elif not _is_cast_anyway(node.outputs[0]):
-        yield editor.node("Cast", [flat.outputs[0]], f"{name}_class", attributes={"to": _type_of(data)})
+        yield editor.node("Cast", [flat.outputs[0]], f"{name}_class", attributes={"to": classes.value})
 
 
-def _counts_from_zero(data: ir.Value) -> bool:
-    if not is_constant(data) or data.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
-        return False
+def _type_of_places(data: ir.Value | None) -> ir.DataType | None:
+    """Of classes that count from zero; None of all others."""
+    if data is None or not is_constant(data) or data.dtype not in (ir.DataType.INT32, ir.DataType.INT64):
+        return None
     numbers = array_of(data)
-    return numbers.ndim == 1 and np.array_equal(numbers, np.arange(len(numbers)))
+    return data.dtype if numbers.ndim == 1 and np.array_equal(numbers, np.arange(len(numbers))) else None
 
 
 def _is_choice(places: ir.Value | None) -> bool:
@@ -116,10 +117,6 @@ def _is_cast_anyway(classes: ir.Value) -> bool:
             return False
         way.append(reader.outputs[0])
     return False
-
-
-def _type_of(value: ir.Value) -> int:
-    return int(ir.DataType(value.dtype).value) if value.dtype is not None else ir.DataType.INT64.value
 
 
 _WRITERS: dict[str, Callable[[Editor, ir.Node], Iterator[ir.Node]]] = {

@@ -29,7 +29,7 @@ class Product:
 
     @property
     def groups(self) -> int:
-        return int(number_of(self.node, "group", 1))
+        return groups_of_node(self.node)
 
     @property
     def outputs_first(self) -> bool:
@@ -61,6 +61,12 @@ def own_product(node: ir.Node) -> Product | None:
     return Product(node, weight) if plain and fits else None
 
 
+def groups_of_node(node: ir.Node) -> int:
+    """Of a convolution, transposed or not; 1 for anything else."""
+    return int(number_of(node, "group", 1))
+
+
 def number_of(node: ir.Node, name: str, usual: float) -> float:
+    """An attribute, or what it is where it is left out."""
     given = node.attributes.get(name)
     return usual if given is None else float(given.value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from enxuto.graph.products import number_of
+from enxuto.graph.products import groups_of_node, number_of
 from enxuto.graph.weights import computed_array, in_default_domain, input_of
 from enxuto.quantization.affine import takes_integers
 
@@ -73,9 +73,3 @@ def _with_bias(node: ir.Node, weight: np.ndarray, axis: int, factor: float) -> L
         return None
     spread = np.broadcast_to(bias.astype(np.float32).ravel() * np.float32(factor), (channels,))
     return Linear(node, weight, spread, axis)
-
-
-def groups_of_node(node: ir.Node) -> int:
-    """Of a convolution, transposed or not."""
-    attribute = node.attributes.get("group")
-    return 1 if attribute is None else attribute.as_int()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from enxuto.graph.edit import Editor
+from enxuto.graph.products import groups_of_node
 from enxuto.graph.weights import array_of, in_default_domain, input_of, is_constant
 from enxuto.quantization.affine import WEIGHT_LIMIT, quantize_weight, spread, takes_integers, weight_scales
-from enxuto.quantization.linear import groups_of_node
 
 _SMALLEST_ELEMENTS = 512
 """Two nodes and their names take some 200 bytes."""
